@@ -1,0 +1,81 @@
+"""Diagnostics as text for people, and as plain values for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sslang.diagnostics.codes import CODES
+from sslang.diagnostics.diagnostic import Diagnostic
+from sslang.diagnostics.source import Span
+
+_COLOURS = {"error": "31", "warning": "33", "note": "36"}
+
+
+def render(diagnostic: Diagnostic, *, colour: bool = False) -> str:
+    """The full form: title, place, the line with a caret, labels, and what to write instead."""
+    paint = _painter(colour)
+    strong = _COLOURS[diagnostic.severity]
+    head = paint(f"{diagnostic.severity}[{diagnostic.code}]", strong)
+    lines = [f"{head}: {diagnostic.message}"]
+    if diagnostic.span is not None:
+        lines += _excerpt(diagnostic.span, CODES[diagnostic.code].title, strong, paint)
+    for label in diagnostic.labels:
+        lines += _excerpt(label.span, label.text, "34", paint)
+    if diagnostic.hint:
+        lines.append(f"  {paint('=', '34')} {diagnostic.hint}")
+    return "\n".join(lines)
+
+
+def _painter(colour: bool) -> Callable[[str, str], str]:
+    if colour:
+        return lambda text, code: f"\x1b[{code}m{text}\x1b[0m"
+    return lambda text, code: text
+
+
+def _excerpt(span: Span, note: str, code: str, paint: Callable[[str, str], str]) -> list[str]:
+    line, column = span.source.position(span.start)
+    text = span.source.line(line).replace("\t", " ")
+    width = max(1, min(span.end - span.start, len(text) - column + 1))
+    number = str(line)
+    bar = paint("|", "34")
+    shown, first = _window(text, column)
+    caret = " " * (column - 1 - first) + paint("^" * min(width, len(shown) - column + 1 + first or 1), code)
+    return [
+        f"{' ' * len(number)}{paint('-->', '34')} {span}",
+        f"{paint(number, '34')} {bar} {shown}",
+        f"{' ' * len(number)} {bar} {caret} {note}",
+    ]
+
+
+def _window(text: str, column: int, width: int = 120) -> tuple[str, int]:
+    """The part of a long line around `column`, and how many characters were left out before."""
+    if len(text) <= width:
+        return text, 0
+    first = max(0, min(column - 1 - width // 3, len(text) - width))
+    return text[first : first + width], first
+
+
+def to_json(diagnostic: Diagnostic) -> dict[str, object]:
+    """Plain values: code, severity, message, place, labels, hint."""
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity,
+        "message": diagnostic.message,
+        **_place(diagnostic.span),
+        "labels": [{"text": label.text, **_place(label.span)} for label in diagnostic.labels],
+        "hint": diagnostic.hint,
+    }
+
+
+def _place(span: Span | None) -> dict[str, object]:
+    if span is None:
+        return {"file": None}
+    line, column = span.source.position(span.start)
+    end_line, end_column = span.source.position(span.end)
+    return {
+        "file": span.source.name,
+        "line": line,
+        "column": column,
+        "end_line": end_line,
+        "end_column": end_column,
+    }

@@ -1,0 +1,89 @@
+"""The dataflow IR: pure nodes in order, explicit state reads and writes, every node with a range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sslang.diagnostics import Span
+from sslang.types import Type
+
+# An input is the name of an earlier node, a number that stands for itself, or None (not given).
+Operand = str | float | int | bool | None
+
+# Ops of the IR that are not primitives of the language.
+IMAGE = "image"  # the batch as the data gives it
+APPLY = "apply"  # a net on members joined along rows
+MEMBER = "member"  # the rows of one member
+PERMUTATION = "permutation"  # a draw: one permutation of the batch
+PERMUTE = "permute_rows"  # rows (of each member) taken in the order of a permutation
+UNPERMUTE = "unpermute_rows"  # and back
+READ = "read"  # a state as of t
+SCHEDULE = "schedule"  # a number as of t
+SIZE = "size"  # a symbolic size as a number
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    op: str
+    inputs: tuple[Operand, ...]
+    settings: tuple[tuple[str, Any], ...]
+    type: Type
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+    def setting(self, name: str, default: Any = None) -> Any:
+        return dict(self.settings).get(name, default)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The names of the nodes it reads."""
+        return tuple(i for i in self.inputs if isinstance(i, str))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order in which each follows its inputs; named outputs; writes of states."""
+
+    nodes: tuple[Node, ...]
+    outputs: Mapping[str, str]
+    writes: Mapping[str, str]
+
+    def node(self, name: str) -> Node:
+        return self.by_name[name]
+
+    @property
+    def by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    def roots(self) -> tuple[str, ...]:
+        return (*self.outputs.values(), *self.writes.values())
+
+    def pruned(self) -> Graph:
+        """The graph without the nodes that no output or write needs."""
+        needed = set(self.roots())
+        for node in reversed(self.nodes):
+            if node.name in needed:
+                needed.update(node.references)
+        kept = tuple(node for node in self.nodes if node.name in needed)
+        return Graph(kept, self.outputs, self.writes)
+
+    def replaced(self, names: Mapping[str, str], nodes: Iterable[Node]) -> Graph:
+        """The graph over `nodes`, with every use of a name in `names` renamed."""
+        renamed = tuple(
+            Node(
+                n.name,
+                n.op,
+                tuple(names.get(i, i) if isinstance(i, str) else i for i in n.inputs),
+                n.settings,
+                n.type,
+                n.span,
+            )
+            for n in nodes
+        )
+        return Graph(
+            renamed,
+            {k: names.get(v, v) for k, v in self.outputs.items()},
+            {k: names.get(v, v) for k, v in self.writes.items()},
+        )

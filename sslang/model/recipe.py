@@ -1,0 +1,258 @@
+"""The vocabulary of recipes: what data, optimizers and evaluations a recipe may name.
+
+Each class is one word of the language, declared once: its fields are the word's arguments, in
+order, and its docstring and field descriptions are its reference page.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+
+from sslang.ops.schedules import Schedule
+from sslang.types import Duration
+
+
+def _number(value: object) -> float | Schedule:
+    if isinstance(value, Schedule):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a number or a schedule is due here")
+    return float(value)
+
+
+def _duration(value: object) -> Duration:
+    if not isinstance(value, Duration):
+        raise ValueError("a time with a unit is due here, such as `10 epochs` or `500 steps`")
+    if value.value < 0:
+        raise ValueError("a time cannot be negative")
+    return value
+
+
+Number = Annotated[Any, PlainValidator(_number), PlainSerializer(str)]
+Time = Annotated[Any, PlainValidator(_duration), PlainSerializer(str)]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Word(BaseModel):
+    """Base of the vocabulary; unknown arguments are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    role: ClassVar[str] = ""
+    word: ClassVar[str] = ""
+
+
+# --- data --------------------------------------------------------------------------------
+
+
+class Embedded(Word):
+    """The colour pictures that come with sslang, with labels and a frozen test split."""
+
+    role: ClassVar[str] = "data"
+    word: ClassVar[str] = "embedded"
+
+
+class ImageFolder(Word):
+    """Images in a folder, flat or in class folders; labels are not needed.
+
+    With folders `train` and `val` or `test` these are the splits; else a fixed share of a set
+    that has classes is held out for evaluation.
+    """
+
+    role: ClassVar[str] = "data"
+    word: ClassVar[str] = "image_folder"
+    path: str
+    limit: Annotated[int, Field(ge=8, le=4096)] = Field(
+        512, description="larger images are reduced so that the shorter side has so many pixels"
+    )
+
+
+class _Downloaded(Word):
+    role: ClassVar[str] = "data"
+    path: str = Field("data", description="the folder that holds or receives the files")
+    download: bool = Field(False, description="fetch the files if they are not there")
+
+
+class Cifar10(_Downloaded):
+    """CIFAR-10: 50,000 and 10,000 images of 32 pixels in 10 classes (Krizhevsky, 2009)."""
+
+    word: ClassVar[str] = "cifar10"
+
+
+class Cifar100(_Downloaded):
+    """CIFAR-100: 50,000 and 10,000 images of 32 pixels in 100 classes (Krizhevsky, 2009)."""
+
+    word: ClassVar[str] = "cifar100"
+
+
+class Stl10(_Downloaded):
+    """STL-10: 100,000 unlabelled and 13,000 labelled images of 96 pixels (Coates et al., 2011)."""
+
+    word: ClassVar[str] = "stl10"
+
+
+class FashionMnist(_Downloaded):
+    """Fashion-MNIST: 60,000 and 10,000 grey images of 28 pixels (Xiao et al., 2017)."""
+
+    word: ClassVar[str] = "fashion_mnist"
+
+
+class ImageNet(Word):
+    """ImageNet-1k, from the user's own archives or folders (Deng et al., 2009)."""
+
+    role: ClassVar[str] = "data"
+    word: ClassVar[str] = "imagenet"
+    path: str
+    limit: Annotated[int, Field(ge=8, le=4096)] = Field(
+        512, description="larger images are reduced so that the shorter side has so many pixels"
+    )
+
+
+# --- optimizers --------------------------------------------------------------------------
+
+
+class Sgd(Word):
+    """Stochastic gradient descent with momentum, torch.optim.SGD."""
+
+    role: ClassVar[str] = "optimizer"
+    word: ClassVar[str] = "sgd"
+    lr: Number
+    momentum: Share = 0.0
+    weight_decay: Number = 0.0
+    nesterov: bool = False
+
+
+class AdamW(Word):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), torch.optim.AdamW."""
+
+    role: ClassVar[str] = "optimizer"
+    word: ClassVar[str] = "adamw"
+    lr: Number
+    weight_decay: Number = 0.0
+    beta1: Share = 0.9
+    beta2: Share = 0.999
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+
+
+class Lars(Word):
+    """Layer-wise adaptive rates (You et al., 2017), with the switches its variants differ in.
+
+    Without switches: g' = g + decay * p, rate r = trust * |p| / |g'|, m = momentum * m + r * g',
+    p = p - lr * m, as BYOL's and MoCo v3's code. SimCLR's code has `rate_inside = true`: the
+    learning rate stands inside the momentum. `separate_norms = true` is the denominator
+    |g| + decay * |p| + eps of apex, which SwAV uses.
+    """
+
+    role: ClassVar[str] = "optimizer"
+    word: ClassVar[str] = "lars"
+    lr: Number
+    momentum: Share = 0.9
+    weight_decay: Number = 0.0
+    trust: Annotated[float, Field(gt=0)] = 0.001
+    rate_inside: bool = False
+    separate_norms: bool = False
+    eps: Annotated[float, Field(ge=0)] = 0.0
+
+
+class GlobalNorm(Word):
+    """All gradients together scaled down so that their norm is at most `limit`."""
+
+    role: ClassVar[str] = "clip"
+    word: ClassVar[str] = "global_norm"
+    limit: Annotated[float, Field(gt=0)]
+
+
+class TensorNorm(Word):
+    """Each tensor's gradient scaled down so that its norm is at most `limit` (DINO's code)."""
+
+    role: ClassVar[str] = "clip"
+    word: ClassVar[str] = "tensor_norm"
+    limit: Annotated[float, Field(gt=0)]
+
+
+class Group(Word):
+    """Parameters with settings of their own: `group(bias or norm, weight_decay = 0)`.
+
+    `selector` is a net, a part of it, `bias`, `norm` (all parameters of normalisations), joined
+    by and, or, not. `adapt = false` leaves them out of LARS's layer-wise rate.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
+    )
+    role: ClassVar[str] = "group"
+    word: ClassVar[str] = "group"
+    selector: Any
+    lr: Number | None = None
+    weight_decay: Number | None = None
+    momentum: Share | None = None
+    adapt: bool | None = None
+
+
+# --- evaluation --------------------------------------------------------------------------
+
+
+class Knn(Word):
+    """Weighted nearest neighbours on `features` (Wu et al., 2018): weights exp(cos / temperature).
+
+    The bank is the training split, the queries are the test split.
+    """
+
+    role: ClassVar[str] = "evaluate"
+    word: ClassVar[str] = "knn"
+    k: Positive = 20
+    temperature: Annotated[float, Field(gt=0)] = 0.07
+    every: Time | None = Field(None, description="also during the run, at this interval")
+
+
+class LinearProbe(Word):
+    """A linear classifier on frozen `features`, trained after the run."""
+
+    role: ClassVar[str] = "evaluate"
+    word: ClassVar[str] = "linear_probe"
+    length: Time = Duration(100, "epochs")
+    lr: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="without it, full-batch L-BFGS on standardised features"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    batch: Positive = 256
+
+
+WORDS: dict[str, type[Word]] = {
+    cls.word: cls
+    for cls in (
+        Embedded, ImageFolder, Cifar10, Cifar100, Stl10, FashionMnist, ImageNet,
+        Sgd, AdamW, Lars, GlobalNorm, TensorNorm, Group, Knn, LinearProbe,
+    )
+}  # fmt: skip
+
+
+class Recipe(BaseModel):
+    """The fields of a recipe, after every overlay. They are ordinary names of the spec."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
+    )
+    data: Embedded | ImageFolder | Cifar10 | Cifar100 | Stl10 | FashionMnist | ImageNet = Field(
+        description="where the images come from"
+    )
+    batch: Positive = Field(description="images a step, over all processes")
+    length: Time = Field(description="how long to train, in epochs or steps")
+    optimizer: Sgd | AdamW | Lars = Field(description="sgd, adamw or lars")
+    last_batch: Literal["drop", "keep", "wrap"] = Field(
+        "drop", description="an epoch's last short batch: drop it, keep it short, or wrap it "
+        "round with images of the next epoch"
+    )
+    clip: GlobalNorm | TensorNorm | None = Field(None, description="limit on gradients")
+    freeze: tuple[Any, ...] = Field((), description="selectors of what is not trained")
+    groups: tuple[Group, ...] = Field((), description="parameters with settings of their own")
+    evaluate: tuple[Knn | LinearProbe, ...] = Field((), description="knn, linear_probe, or a list")
+    crop: Annotated[float, Field(ge=0.1, le=1)] = Field(
+        0.875, description="share of the shorter side that evaluation's centre crop keeps"
+    )
+
+
+FIELDS = tuple(Recipe.model_fields)
+REQUIRED = tuple(name for name, f in Recipe.model_fields.items() if f.is_required())

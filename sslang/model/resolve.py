@@ -1,0 +1,313 @@
+"""Names and overlays: a file, the prelude, a recipe and the command line become one namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sslang.diagnostics import Diagnostic, DiagnosticError, Label, Source, Span, nearest
+from sslang.model.recipe import FIELDS
+from sslang.std import prelude_files
+from sslang.syntax import tree
+from sslang.syntax.parser import parse
+
+_LATER = {
+    "bank": "memory banks",
+    "weight": "trained weights outside a net",
+    "state": "states of their own",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One declared name: its kind, what its targets say, and the right side in force."""
+
+    name: str
+    kind: str
+    value: tree.Node
+    target: tree.Target | None
+    home: Namespace | None = field(repr=False, compare=False)  # None: the spec under its overlays
+    span: Span = field(repr=False, compare=False)
+    layer: str = "spec"  # what set the value: spec, the name of a recipe, or "command line"
+
+
+@dataclass(eq=False)
+class Namespace:
+    """The names of one file, over those of the prelude."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    parent: Namespace | None = None
+
+    def find(self, name: str) -> Entry | None:
+        entry = self.entries.get(name)
+        if entry is None and self.parent is not None:
+            return self.parent.find(name)
+        return entry
+
+    def names(self) -> set[str]:
+        return set(self.entries) | (self.parent.names() if self.parent is not None else set())
+
+
+@dataclass(eq=False)
+class Module:
+    """A file read: its method line, names, writes and recipes."""
+
+    source: Source
+    method: tree.Method | None
+    namespace: Namespace
+    writes: list[tree.Write]
+    recipes: dict[str, tree.Recipe]
+    assumes: list[tree.Assume]
+    diagnostics: list[Diagnostic]
+    home: Namespace | None = None  # where its right sides look names up; None: the resolved spec
+
+
+@dataclass(eq=False)
+class Resolved:
+    """One namespace after all overlays, and what led to it."""
+
+    module: Module
+    recipe: str | None
+    namespace: Namespace
+    overrides: tuple[str, ...]
+    diagnostics: list[Diagnostic]
+
+
+def read(path: Path) -> Source:
+    """The text of a spec; DiagnosticError E206 or E104 where there is none."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or "unreadable"
+        raise DiagnosticError(Diagnostic("E206", f"{path}: {reason.lower()}")) from None
+    try:
+        return Source(str(path), data.decode("utf-8-sig").replace("\r\n", "\n"))
+    except UnicodeDecodeError as error:
+        message = f"{path} is not UTF-8 text (byte {error.start})"
+        raise DiagnosticError(Diagnostic("E104", message)) from None
+
+
+_PRELUDE: list[Module] = []
+
+
+def prelude() -> Module:
+    """The standard library, read once a process."""
+    if not _PRELUDE:
+        merged = Module(Source("std", ""), None, Namespace(), [], {}, [], [])
+        merged.home = merged.namespace
+        for source in prelude_files():
+            file, diagnostics = parse(source)
+            assert not diagnostics, f"the standard library does not parse: {diagnostics[0]}"
+            _declare(file, merged)
+        assert not merged.diagnostics, merged.diagnostics
+        _PRELUDE.append(merged)
+    return _PRELUDE[0]
+
+
+def load(source: Source) -> Module:
+    """Read the declarations of a spec; findings are in its `diagnostics`."""
+    file, diagnostics = parse(source)
+    module = Module(source, None, Namespace(parent=prelude().namespace), [], {}, [], diagnostics)
+    _declare(file, module)
+    if module.method is None and not diagnostics:
+        span = Span(source, 0, min(1, len(source.text)))
+        module.diagnostics.append(
+            Diagnostic("E209", "the spec has no `method` line", span,
+                       hint='begin with `method "Name" (paper = "...")`')
+        )  # fmt: skip
+    return module
+
+
+def _declare(file: tree.File, module: Module) -> None:
+    for statement in file.statements:
+        match statement:
+            case tree.Method() if module.method is None:
+                module.method = statement
+            case tree.Declaration(kind, targets, value):
+                for target in targets:
+                    _add(module, Entry(target.name, kind, value, target, module.home, target.span))
+                if kind in _LATER:
+                    _not_yet(module, statement, _LATER[kind])
+            case tree.Binding(target, value):
+                entry = Entry(target.name, "binding", value, target, module.home, target.span)
+                _add(module, entry)
+            case tree.Function(name):
+                _add(module, Entry(name, "fn", statement, None, module.home, statement.span))
+            case tree.Write():
+                module.writes.append(statement)
+            case tree.Recipe(name):
+                if name in module.recipes:
+                    _twice(module, name, statement.span, module.recipes[name].span)
+                module.recipes[name] = statement
+            case tree.Use():
+                _use(statement, module)
+            case tree.Assume():
+                module.assumes.append(statement)
+            case tree.Phase():
+                _not_yet(module, statement, "phases")
+            case _:
+                module.diagnostics.append(
+                    Diagnostic("E101", "this statement cannot stand here", statement.span)
+                )
+
+
+def _not_yet(module: Module, statement: tree.Node, what: str) -> None:
+    message = f"{what} are not compiled by this version"
+    module.diagnostics.append(Diagnostic("E210", message, statement.span))
+
+
+def _add(module: Module, entry: Entry) -> None:
+    old = module.namespace.entries.get(entry.name)
+    if old is not None:
+        _twice(module, entry.name, entry.span, old.span)
+        return
+    parent = module.namespace.parent
+    hidden = parent.find(entry.name) if parent is not None else None
+    if hidden is not None and hidden.kind == "fn" and entry.kind != "fn":
+        message = f"`{entry.name}` takes the place of the prelude's `{entry.name}`"
+        module.diagnostics.append(Diagnostic("E208", message, entry.span))
+    module.namespace.entries[entry.name] = entry
+
+
+def _twice(module: Module, name: str, span: Span, first: Span) -> None:
+    label = Label(first, "first declared here")
+    module.diagnostics.append(Diagnostic("E202", f"`{name}` is declared twice", span, (label,)))
+
+
+def _use(statement: tree.Use, module: Module) -> None:
+    """Take names from a file that lies beside this one."""
+    beside = Path(module.source.name).parent
+    path = Path(statement.file)
+    if path.is_absolute() or ".." in path.parts or path.name == Path(module.source.name).name:
+        message = "`use` takes a file that lies beside the spec"
+        module.diagnostics.append(Diagnostic("E206", message, statement.span))
+        return
+    try:
+        source = read(beside / path)
+    except DiagnosticError as error:
+        found = error.diagnostics[0]
+        module.diagnostics.append(Diagnostic(found.code, found.message, statement.span))
+        return
+    file, diagnostics = parse(source)
+    other = Module(source, None, Namespace(parent=prelude().namespace), [], {}, [], diagnostics)
+    other.home = other.namespace
+    own = tuple(s for s in file.statements if not isinstance(s, tree.Use))
+    _declare(tree.File(own, span=file.span), other)
+    module.diagnostics.extend(other.diagnostics)
+    for name in statement.names:
+        entry = other.namespace.entries.get(name)
+        if entry is None:
+            hint = nearest(name, other.namespace.entries)
+            message = f"{statement.file} declares no `{name}`"
+            module.diagnostics.append(Diagnostic("E201", message, statement.span, hint=hint))
+        else:
+            _add(module, replace(entry, span=statement.span))
+
+
+def resolve(
+    module: Module, recipe: str | None = None, overrides: Sequence[tree.Binding] = ()
+) -> Resolved:
+    """Lay the recipe (`default` if none is named and there is one), then the overrides, over."""
+    found: list[Diagnostic] = []
+    namespace = Namespace(dict(module.namespace.entries), module.namespace.parent)
+    result = Resolved(module, None, namespace, tuple(o.span.text for o in overrides), found)
+    name = recipe or ("default" if "default" in module.recipes else None)
+    if name is not None:
+        result.recipe = name
+        chain = _linear(module, name, found)
+        for layer, own in chain:
+            _overlay(result, layer.body.statements, layer.name, own)
+    _override(result, overrides)
+    return result
+
+
+def _linear(module: Module, name: str, found: list[Diagnostic]) -> list[tuple[tree.Recipe, bool]]:
+    """The recipe's bases, deepest first, then itself; each with whether the spec declares it."""
+    order: list[tuple[tree.Recipe, bool]] = []
+
+    def visit(wanted: str, path: tuple[str, ...], span: Span | None) -> None:
+        own = module.recipes.get(wanted) if wanted not in path else None
+        node = own or prelude().recipes.get(wanted)
+        if wanted in path and own is None and node is None:
+            message = f"the recipes {' -> '.join((*path, wanted))} are based on each other"
+            found.append(Diagnostic("E203", message, span))
+            return
+        if node is None:
+            known = set(module.recipes) | set(prelude().recipes)
+            message = f"there is no recipe `{wanted}`"
+            found.append(Diagnostic("E204", message, span, hint=nearest(wanted, known) or _list(known)))
+            return
+        for base in node.bases:
+            visit(base, (*path, wanted), node.span)
+        if all(node is not seen for seen, _ in order):
+            order.append((node, own is not None))
+
+    visit(name, (), None)
+    return order
+
+
+def _list(names: Iterable[str]) -> str:
+    return "there are: " + ", ".join(f"`{n}`" for n in sorted(names))
+
+
+def _overlay(
+    result: Resolved,
+    statements: Iterable[tree.Node],
+    layer: str,
+    own: bool,
+) -> None:
+    entries = result.namespace.entries
+    seen: dict[str, Span] = {}
+    for statement in statements:
+        if isinstance(statement, tree.Nested):
+            message = "recipes of phases are not compiled by this version"
+            result.diagnostics.append(Diagnostic("E210", message, statement.span))
+            continue
+        if not isinstance(statement, tree.Binding) or statement.target.items:
+            message = "a recipe holds `name = expression`"
+            result.diagnostics.append(Diagnostic("E101", message, statement.span))
+            continue
+        name = statement.target.name
+        if name in seen:
+            label = Label(seen[name], "first bound here")
+            message = f"`{name}` is bound twice in recipe `{layer}`"
+            result.diagnostics.append(Diagnostic("E202", message, statement.target.span, (label,)))
+        seen[name] = statement.target.span
+        old = entries.get(name)
+        if old is None and name not in FIELDS:
+            if own:
+                hint = nearest(name, [*entries, *FIELDS])
+                message = f"recipe `{layer}` binds `{name}`, which the spec does not declare"
+                result.diagnostics.append(
+                    Diagnostic("E205", message, statement.target.span, hint=hint)
+                )
+            continue
+        _replace(result, name, statement, layer)
+
+
+def _replace(result: Resolved, name: str, statement: tree.Binding, layer: str) -> None:
+    entries = result.namespace.entries
+    old = entries.get(name)
+    if old is None:
+        entries[name] = Entry(
+            name, "binding", statement.value, statement.target, None, statement.target.span, layer
+        )
+        return
+    if old.kind == "fn":
+        message = f"`{name}` is a function; an overlay replaces values"
+        result.diagnostics.append(Diagnostic("E211", message, statement.target.span))
+        return
+    entries[name] = replace(old, value=statement.value, layer=layer, span=statement.target.span)
+
+
+def _override(result: Resolved, overrides: Sequence[tree.Binding]) -> None:
+    entries = result.namespace.entries
+    for override in overrides:
+        name = override.target.name
+        if name not in entries and name not in FIELDS:
+            hint = nearest(name, [*entries, *FIELDS])
+            message = f"the spec declares no `{name}`"
+            result.diagnostics.append(Diagnostic("E205", message, override.target.span, hint=hint))
+            continue
+        _replace(result, name, override, "command line")

@@ -1,0 +1,28 @@
+"""The resolved spec as plain, validated data: what a run is a function of, with seed and data."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pydantic import BaseModel, ConfigDict
+
+from sslang.model.recipe import Recipe
+
+
+class Spec(BaseModel):
+    """A method under one recipe, everything resolved."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    method: str
+    paper: str | None
+    recipe_name: str | None
+    overrides: tuple[str, ...]
+    text: str  # the resolved text, the standard library's part inlined; it is itself a spec
+    recipe: Recipe | None
+    settings: dict[str, str]  # flat: every param and field of the recipe, as written
+
+    @property
+    def hash(self) -> str:
+        """Names the resolved text; run options (device, workers, compile) do not enter."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]

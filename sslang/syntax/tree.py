@@ -1,0 +1,278 @@
+"""The syntax tree. Every node knows its source range; ranges do not count in comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+
+from sslang.diagnostics import Span
+
+
+@dataclass(frozen=True)
+class Node:
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+    def children(self) -> Iterator[Node]:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Node):
+                yield value
+            elif isinstance(value, tuple):
+                yield from (element for element in value if isinstance(element, Node))
+
+
+# --- expressions -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Number(Node):
+    value: int | float
+
+
+@dataclass(frozen=True)
+class Text(Node):
+    value: str
+
+
+@dataclass(frozen=True)
+class Name(Node):
+    name: str
+
+
+@dataclass(frozen=True)
+class ListOf(Node):
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Quantity(Node):
+    """A number, or a list of them, with the unit `epochs` or `steps`."""
+
+    value: Node
+    unit: str
+
+
+@dataclass(frozen=True)
+class Attribute(Node):
+    value: Node
+    name: str
+
+
+@dataclass(frozen=True)
+class Slice(Node):
+    start: Node | None
+    stop: Node | None
+
+
+@dataclass(frozen=True)
+class Ellipsis_(Node):
+    pass
+
+
+@dataclass(frozen=True)
+class Index(Node):
+    value: Node
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Unary(Node):
+    operator: str
+    value: Node
+
+
+@dataclass(frozen=True)
+class Binary(Node):
+    operator: str
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True)
+class Range(Node):
+    """`a..b`, with both ends."""
+
+    low: Node
+    high: Node
+
+
+@dataclass(frozen=True)
+class Arrow(Node):
+    start: Node
+    end: Node
+
+
+@dataclass(frozen=True)
+class Then(Node):
+    first: Node
+    second: Node
+
+
+@dataclass(frozen=True)
+class Conditional(Node):
+    value: Node
+    condition: Node
+    otherwise: Node
+
+
+@dataclass(frozen=True)
+class Argument(Node):
+    value: Node
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Generator(Node):
+    name: str
+    over: Node
+
+
+@dataclass(frozen=True)
+class Comprehension(Node):
+    value: Node
+    generators: tuple[Generator, ...]
+    condition: Node | None
+
+
+@dataclass(frozen=True)
+class Call(Node):
+    function: Node
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
+class With(Node):
+    value: Node
+    settings: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
+class On(Node):
+    value: Node
+    constraint: Node
+
+
+# --- statements --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Over(Node):
+    """`v in views`, in the target of a binding."""
+
+    name: str
+    over: Node
+
+
+@dataclass(frozen=True)
+class Target(Node):
+    name: str
+    items: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True)
+class Method(Node):
+    name: str
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
+class Use(Node):
+    names: tuple[str, ...]
+    file: str
+
+
+@dataclass(frozen=True)
+class Assume(Node):
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Declaration(Node):
+    """`kind targets = value`, where kind is param, view, encoder, head, branch, ..."""
+
+    kind: str
+    targets: tuple[Target, ...]
+    value: Node
+
+
+@dataclass(frozen=True)
+class Binding(Node):
+    target: Target
+    value: Node
+
+
+@dataclass(frozen=True)
+class Write(Node):
+    target: Target
+    value: Node
+
+
+@dataclass(frozen=True)
+class Return(Node):
+    value: Node
+
+
+@dataclass(frozen=True)
+class Pattern(Node):
+    """`[B, D]`, `index[B, K]`, `[B, D][2]`: the shape that a parameter takes apart."""
+
+    kind: str | None
+    dims: tuple[Node, ...]
+    members: Node | None
+
+
+@dataclass(frozen=True)
+class Parameter(Node):
+    name: str
+    pattern: Pattern | None
+    default: Node | None
+
+    def pattern_text(self) -> str:
+        """The pattern as it is written."""
+        return "any value" if self.pattern is None else f"`{self.pattern.span.text}`"
+
+
+@dataclass(frozen=True)
+class Block(Node):
+    statements: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Function(Node):
+    name: str
+    parameters: tuple[Parameter, ...]
+    body: Node  # a Block, or the expression after `=`
+
+
+@dataclass(frozen=True)
+class Phase(Node):
+    name: str
+    body: Block
+
+
+@dataclass(frozen=True)
+class Recipe(Node):
+    name: str
+    bases: tuple[str, ...]
+    body: Block
+
+
+@dataclass(frozen=True)
+class Nested(Node):
+    """`finetune { ... }` inside a recipe: bindings for one phase."""
+
+    name: str
+    body: Block
+
+
+@dataclass(frozen=True)
+class Comment:
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True)
+class File(Node):
+    statements: tuple[Node, ...]
+    comments: tuple[Comment, ...] = field(compare=False, default=())

@@ -1,0 +1,100 @@
+"""The types of values that a step computes: views and tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sslang.types.dims import Dim, Size, symbol
+
+DType = Literal["float", "int", "bool"]
+
+BATCH = symbol("batch")
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """A tensor; `shape` may hold symbols. Float tensors have the run's working precision."""
+
+    shape: tuple[Size, ...]
+    dtype: DType = "float"
+
+    def __str__(self) -> str:
+        shape = f"[{', '.join(map(str, self.shape))}]"
+        return shape if self.dtype == "float" else f"{self.dtype}{shape}"
+
+    def with_last(self, size: Size) -> TensorType:
+        return replace(self, shape=(*self.shape[:-1], size))
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+
+@dataclass(frozen=True)
+class ViewType:
+    """A batch of images of one view: [batch, channels, size, size].
+
+    `size` is None while the images may still differ in size (before the first crop or resize).
+    """
+
+    channels: int
+    size: int | None
+    space: Literal["rgb", "lab"] = "rgb"
+
+    def __str__(self) -> str:
+        size = "?" if self.size is None else str(self.size)
+        return f"view[{self.channels} x {size} x {size}, {self.space}]"
+
+
+Type = TensorType | ViewType
+
+SCALAR = TensorType(())
+
+
+
+
+def broadcast(a: tuple[Size, ...], b: tuple[Size, ...]) -> tuple[Size, ...] | None:
+    """The common shape by NumPy's rule, or None where there is none."""
+    length = max(len(a), len(b))
+    left = (1,) * (length - len(a)) + a
+    right = (1,) * (length - len(b)) + b
+    shape: list[Size] = []
+    for x, y in zip(left, right, strict=True):
+        if x == y or y == 1:
+            shape.append(x)
+        elif x == 1:
+            shape.append(y)
+        else:
+            return None
+    return tuple(shape)
+
+
+def depends_on_batch(size: Size) -> bool:
+    return isinstance(size, Dim) and any(name == "batch" for name, _ in size.terms)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """`low..high`, with both ends: a range of numbers to draw from, or of integers to run over."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low}..{self.high}"
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A time of training, in `epochs` or `steps`; fractions of an epoch are allowed."""
+
+    value: float
+    unit: Literal["epochs", "steps"]
+
+    def steps(self, epoch: float) -> float:
+        """The duration in steps, for an epoch of so many steps."""
+        return self.value * epoch if self.unit == "epochs" else self.value
+
+    def __str__(self) -> str:
+        return f"{self.value:g} {self.unit}"
