@@ -53,7 +53,6 @@ class Program:
     spec: Spec
     step: Graph  # outputs: loss, and embedding where the step computes what features does
     features: Graph | None  # evaluation: one output, features
-    views: tuple[str, ...]  # nodes of the step that are declared views, in order
     nets: tuple[NetPlan, ...]
     averages: tuple[AveragePlan, ...]
     states: tuple[StatePlan, ...]

@@ -64,6 +64,12 @@ class ImageFolder(Word):
     role: ClassVar[str] = "data"
     word: ClassVar[str] = "image_folder"
     path: str
+    classes: Literal["auto", "folders", "none"] = Field(
+        "auto", description="whether folders are classes: `auto`, `folders` or `none`"
+    )
+    test: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.1, description="share held out for evaluation where the folder has no split"
+    )
     limit: Annotated[int, Field(ge=8, le=4096)] = Field(
         512, description="larger images are reduced so that the shorter side has so many pixels"
     )
@@ -91,6 +97,7 @@ class Stl10(_Downloaded):
     """STL-10: 100,000 unlabelled and 13,000 labelled images of 96 pixels (Coates et al., 2011)."""
 
     word: ClassVar[str] = "stl10"
+    unlabeled: bool = Field(True, description="train on the 100,000 unlabelled images too")
 
 
 class FashionMnist(_Downloaded):
@@ -142,7 +149,8 @@ class Lars(Word):
     Without switches: g' = g + decay * p, rate r = trust * |p| / |g'|, m = momentum * m + r * g',
     p = p - lr * m, as BYOL's and MoCo v3's code. SimCLR's code has `rate_inside = true`: the
     learning rate stands inside the momentum. `separate_norms = true` is the denominator
-    |g| + decay * |p| + eps of apex, which SwAV uses.
+    |g| + decay * |p| + eps of apex, which SwAV uses (and where a norm is 0 the plain gradient);
+    `clip = true` bounds the local rate by the global one (LARC).
     """
 
     role: ClassVar[str] = "optimizer"
@@ -153,6 +161,7 @@ class Lars(Word):
     trust: Annotated[float, Field(gt=0)] = 0.001
     rate_inside: bool = False
     separate_norms: bool = False
+    clip: bool = False
     eps: Annotated[float, Field(ge=0)] = 0.0
 
 
@@ -208,16 +217,19 @@ class Knn(Word):
 
 
 class LinearProbe(Word):
-    """A linear classifier on frozen `features`, trained after the run."""
+    """A linear classifier on frozen `features` in their evaluation form, fitted after the run.
+
+    Without `lr`: logistic regression on standardised features, by L-BFGS to convergence. With
+    `lr`: SGD with momentum 0.9 and a cosine to 0 over `length`, on the features as they are.
+    """
 
     role: ClassVar[str] = "evaluate"
     word: ClassVar[str] = "linear_probe"
-    length: Time = Duration(100, "epochs")
-    lr: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="without it, full-batch L-BFGS on standardised features"
-    )
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    batch: Positive = 256
+    l2: Annotated[float, Field(gt=0)] = Field(1e-3, description="penalty of the logistic regression")
+    lr: Annotated[float, Field(gt=0)] | None = Field(None, description="rate of the SGD")
+    length: Time = Field(Duration(100, "epochs"), description="how long the SGD goes")
+    batch: Positive = Field(256, description="batch of the SGD")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="decay of the SGD")
 
 
 WORDS: dict[str, type[Word]] = {

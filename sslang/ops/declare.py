@@ -38,7 +38,7 @@ class Primitive:
     couples: Callable[..., bool]
     draws: int = 0
     evaluation: str = "drop"  # of a view op: what becomes of it in evaluation: drop, keep, crop
-    float32: bool = False
+    takes_sizes: bool = False  # of a view op: also takes the true size of each image
 
     @cached_property
     def signature(self) -> inspect.Signature:
@@ -53,6 +53,11 @@ class Primitive:
     def settings(self) -> tuple[inspect.Parameter, ...]:
         """The other parameters."""
         return tuple(p for n, p in self.signature.parameters.items() if n not in self.inputs)
+
+    @property
+    def random(self) -> bool:
+        """Whether the op draws: at least whether it acts on an image at all."""
+        return self.kind == "view" and self.evaluation != "keep"
 
     @property
     def doc(self) -> str:
@@ -87,24 +92,28 @@ Rule = Callable[..., Any]
 
 
 def tensor_op(
-    lowering: str, *, couples: Callable[..., bool] = _never, float32: bool = False
+    lowering: str, *, couples: Callable[..., bool] = _never
 ) -> Callable[[Rule], Rule]:
     """Declare an op on tensors. `couples(types, settings)` says whether it mixes rows."""
 
     def declare(rule: Rule) -> Rule:
         name = rule.__name__.rstrip("_")
-        _register(Primitive(name, "tensor", rule, lowering, couples, float32=float32))
+        _register(Primitive(name, "tensor", rule, lowering, couples))
         return rule
 
     return declare
 
 
-def view_op(lowering: str, *, draws: int = 0, evaluation: str = "drop") -> Callable[[Rule], Rule]:
+def view_op(
+    lowering: str, *, draws: int = 0, evaluation: str = "drop", takes_sizes: bool = False
+) -> Callable[[Rule], Rule]:
     """Declare an op on views; `draws` uniform numbers are drawn for each image."""
 
     def declare(rule: Rule) -> Rule:
         _register(
-            Primitive(rule.__name__, "view", rule, lowering, _never, draws, evaluation)
+            Primitive(
+                rule.__name__, "view", rule, lowering, _never, draws, evaluation, takes_sizes
+            )
         )
         return rule
 

@@ -32,7 +32,9 @@ def _share(value: float, what: str) -> None:
         raise Misfit(f"{what} is {value}; it must lie in 0..1", code="E309")
 
 
-@view_op("sslang.emit.views.random_resized_crop", draws=22, evaluation="crop")
+@view_op(
+    "sslang.emit.views.random_resized_crop", draws=22, evaluation="crop", takes_sizes=True
+)
 def random_resized_crop(
     x: ViewType,
     size: int,
@@ -54,7 +56,7 @@ def random_resized_crop(
     return replace(x, size=_positive(size, "the size of the crop"))
 
 
-@view_op("sslang.emit.views.resize_and_crop", evaluation="keep")
+@view_op("sslang.emit.views.evaluation_crop", evaluation="keep", takes_sizes=True)
 def resize_and_crop(
     x: ViewType, size: int, crop: float = 0.875, interpolation: Interpolation = "bilinear"
 ) -> ViewType:
@@ -64,7 +66,7 @@ def resize_and_crop(
     return replace(x, size=_positive(size, "the size of the crop"))
 
 
-@view_op("sslang.emit.views.random_crop", draws=2, evaluation="crop")
+@view_op("sslang.emit.views.random_crop", draws=2, evaluation="crop", takes_sizes=True)
 def random_crop(x: ViewType, size: int, padding: int = 0) -> ViewType:
     """A size x size box at a random place, after `padding` black pixels on every side."""
     if x.size is not None and x.size + 2 * padding < size:

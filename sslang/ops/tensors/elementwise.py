@@ -124,19 +124,19 @@ def logical_not(x: TensorType) -> TensorType:
     return replace(x, dtype="bool")
 
 
-@tensor_op("torch.exp", float32=True)
+@tensor_op("sslang.emit.tensors.exp")
 def exp(x: TensorType) -> TensorType:
     """The exponential of each element; float32 under autocast."""
     return _float(x)
 
 
-@tensor_op("torch.log", float32=True)
+@tensor_op("sslang.emit.tensors.log")
 def log(x: TensorType) -> TensorType:
     """The natural logarithm of each element; float32 under autocast."""
     return _float(x)
 
 
-@tensor_op("torch.sqrt", float32=True)
+@tensor_op("sslang.emit.tensors.sqrt")
 def sqrt(x: TensorType) -> TensorType:
     """The square root of each element."""
     return _float(x)

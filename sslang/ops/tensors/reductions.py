@@ -41,7 +41,7 @@ def _over_rows(types: Sequence[Type], settings: dict[str, Any]) -> bool:
     return isinstance(x, TensorType) and bool(x.rank) and 0 in axes_of(x, settings.get("axis"))
 
 
-@tensor_op("sslang.emit.tensors.sum", couples=_over_rows, float32=True)
+@tensor_op("sslang.emit.tensors.sum", couples=_over_rows)
 def sum_(
     x: TensorType, axis: Axis = None, keep: bool = False, where: TensorType | None = None
 ) -> TensorType:
@@ -49,7 +49,7 @@ def sum_(
     return _reduced(x, axis, keep, where)
 
 
-@tensor_op("sslang.emit.tensors.mean", couples=_over_rows, float32=True)
+@tensor_op("sslang.emit.tensors.mean", couples=_over_rows)
 def mean(
     x: TensorType, axis: Axis = None, keep: bool = False, where: TensorType | None = None
 ) -> TensorType:
@@ -57,7 +57,7 @@ def mean(
     return _reduced(x, axis, keep, where)
 
 
-@tensor_op("sslang.emit.tensors.variance", couples=_over_rows, float32=True)
+@tensor_op("sslang.emit.tensors.variance", couples=_over_rows)
 def variance(
     x: TensorType, axis: Axis = None, keep: bool = False, unbiased: bool = False
 ) -> TensorType:
@@ -83,7 +83,7 @@ def argmax(x: TensorType, axis: int = -1) -> TensorType:
     return replace(_reduced(x, axis, False, None), dtype="int")
 
 
-@tensor_op("sslang.emit.tensors.log_softmax", couples=_over_rows, float32=True)
+@tensor_op("sslang.emit.tensors.log_softmax", couples=_over_rows)
 def log_softmax(x: TensorType, axis: int = -1, where: TensorType | None = None) -> TensorType:
     """The logarithm of softmax along `axis`, in float32 under autocast.
 

@@ -1,0 +1,238 @@
+"""IR to `torch.fx.GraphModule`, whose printed code a person can read."""
+
+from __future__ import annotations
+
+import operator
+import re
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, fx, nn
+
+from sslang.emit import tensors
+from sslang.ir.graph import (
+    APPLY,
+    IMAGE,
+    MEMBER,
+    PERMUTATION,
+    PERMUTE,
+    READ,
+    SCHEDULE,
+    SIZE,
+    UNPERMUTE,
+    Graph,
+    Node,
+)
+from sslang.ops import PRIMITIVES
+from sslang.ops.schedules import Schedule
+from sslang.types import SCALAR, Dim, Interval, ViewType
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A graph as code, and what its parameters are, in order."""
+
+    module: fx.GraphModule
+    views: tuple[str, ...]  # of `views`: its outputs; of `step`: its first parameters
+    draws: tuple[tuple[str, str, int], ...]  # (parameter, site, numbers a row) of a view op
+    permutations: tuple[tuple[str, str], ...]  # (parameter, site)
+    states: tuple[tuple[str, str], ...]  # (parameter, state)
+    schedules: tuple[tuple[str, Schedule], ...]
+
+
+def is_view_op(node: Node) -> bool:
+    primitive = PRIMITIVES.get(node.op)
+    return primitive is not None and primitive.kind == "view"
+
+
+def boundary(graph: Graph) -> tuple[str, ...]:
+    """The view nodes that nets read: results of `emit_views`, parameters of `emit_step`."""
+    by_name = graph.by_name
+    used = {
+        name
+        for node in graph.nodes if not is_view_op(node)
+        for name in node.references if is_view_op(by_name[name])
+    }  # fmt: skip
+    return tuple(n.name for n in graph.nodes if n.name in used)
+
+
+def emit_views(graph: Graph) -> Emitted:
+    """(images, sizes, draws) -> views: the chains alone."""
+    out = fx.Graph()
+    known: dict[str, Any] = {}
+    draws: list[tuple[str, str, int]] = []
+    images, sizes = out.placeholder("images"), out.placeholder("sizes")
+    chain = [n for n in graph.nodes if n.op == IMAGE or is_view_op(n)]
+    for node in chain:
+        if node.op != IMAGE and node.setting("site") is not None:
+            name = f"draw_{node.name}"
+            draws.append((name, node.setting("site"), PRIMITIVES[node.op].draws + 1))
+            known[name] = out.placeholder(name)
+    types = {n.name: n.type for n in chain}
+    for node in chain:
+        if node.op == IMAGE:
+            known[node.name] = images
+            continue
+        source = node.references[0]
+        arguments = [known[source]]
+        if PRIMITIVES[node.op].takes_sizes:
+            type_ = types[source]
+            assert isinstance(type_, ViewType)
+            raw = type_.size is None
+            arguments.append(sizes if raw else out.call_function(square_sizes, (known[source],)))
+        if node.setting("site") is not None:
+            arguments.append(known[f"draw_{node.name}"])
+        settings = {k: _plain(v) for k, v in node.settings if k != "site"}
+        target = _target(PRIMITIVES[node.op].lowering)
+        known[node.name] = _call(out, target, tuple(arguments), settings, node.name)
+    outputs = boundary(graph)
+    out.output(tuple(known[name] for name in outputs))
+    module = fx.GraphModule(nn.Module(), out, "Views")
+    return Emitted(module, outputs, tuple(draws), (), (), ())
+
+
+def square_sizes(x: Tensor) -> NDArray[np.int64]:
+    """The size of each image of a batch whose images all have the size of the tensor."""
+    return np.tile(np.array(x.shape[-2:], dtype=np.int64), (len(x), 1))
+
+
+def emit_step(graph: Graph, nets: nn.Module) -> Emitted:
+    """(views, permutations, states, schedules) -> outputs and writes, by the nets in `nets`."""
+    writer = _Writer(graph)
+    for node in graph.nodes:
+        if node.op != IMAGE and not is_view_op(node):
+            writer.write(node)
+    out = writer.out
+    results = {key: writer.known[name] for key, name in graph.outputs.items()}
+    if "loss" in results and graph.node(graph.outputs["loss"]).type != SCALAR:
+        results["loss"] = out.call_function(tensors.mean, (results["loss"],))
+    if "embedding" in results:
+        results["embedding"] = out.call_function(tensors.stop_grad, (results["embedding"],))
+    writes = {
+        state: out.call_function(tensors.stop_grad, (writer.known[name],))
+        for state, name in graph.writes.items()
+    }
+    out.output({**results, "writes": writes})
+    module = fx.GraphModule(nets, out, "Step")
+    return Emitted(
+        module, writer.views, (), tuple(writer.permutations), tuple(writer.states),
+        tuple(writer.schedules),
+    )  # fmt: skip
+
+
+
+class _Writer:
+    """Writes the nodes of a step, one call each, parameters first."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.out = fx.Graph()
+        self.known: dict[str, Any] = {}
+        self.views = boundary(graph)
+        self.permutations: list[tuple[str, str]] = []
+        self.states: list[tuple[str, str]] = []
+        self.schedules: list[tuple[str, Schedule]] = []
+        for name in self.views:
+            self.known[name] = self.out.placeholder(name)
+        for node in graph.nodes:
+            if node.op in (PERMUTATION, READ, SCHEDULE):
+                self.known[node.name] = self.out.placeholder(node.name)
+        self._batch: fx.Node | None = None
+
+    def write(self, node: Node) -> None:
+        match node.op:
+            case "permutation":
+                self.permutations.append((node.name, node.setting("site")))
+                return
+            case "read":
+                self.states.append((node.name, node.setting("state")))
+                return
+            case "schedule":
+                self.schedules.append((node.name, node.setting("schedule")))
+                return
+        self.known[node.name] = self._call(node)
+
+    def _call(self, node: Node) -> fx.Node:
+        inputs = tuple(self.known[i] if isinstance(i, str) else i for i in node.inputs)
+        if node.op == APPLY:
+            return self._apply(node, inputs)
+        if node.op == SIZE:
+            return self._size(node.setting("size"))
+        if node.op in (PERMUTE, UNPERMUTE):
+            return _call(self.out, getattr(tensors, node.op), inputs, {}, node.name)
+        if node.op == MEMBER:
+            return _call(self.out, tensors.member, inputs, dict(node.settings), node.name)
+        primitive = PRIMITIVES[node.op]
+        settings = {k: self._setting(v) for k, v in node.settings if v is not None}
+        if not inputs:  # made from nothing: takes device and precision from a view
+            settings["like"] = self.known[self.views[0]]
+        if primitive.lowering.startswith("sslang.") and inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
+        return _call(self.out, _target(primitive.lowering), inputs, settings, node.name)
+
+    def _apply(self, node: Node, inputs: tuple[Any, ...]) -> fx.Node:
+        joined = inputs[0] if len(inputs) == 1 else self.out.call_function(tensors.concat, inputs)
+        settings: dict[str, Any] = {}
+        if node.setting("views") > 1:
+            settings["views"] = node.setting("views")
+            if not node.setting("joint", True):
+                settings["joint"] = False
+        if node.setting("group"):
+            settings["group"] = node.setting("group")
+        return self.out.create_node(
+            "call_module", node.setting("net"), (joined,), settings, name=node.name
+        )
+
+    def _setting(self, value: Any) -> Any:
+        if isinstance(value, Dim):
+            return self._size(value)
+        if isinstance(value, tuple):
+            return tuple(self._setting(v) for v in value)
+        if isinstance(value, slice):
+            return slice(self._setting(value.start), self._setting(value.stop))
+        return value
+
+    def _size(self, size: Dim) -> Any:
+        """A size as a number of the run: arithmetic on the rows of the first view."""
+        assert {name for name, _ in size.terms} == {"batch"}, f"no value for {size}"
+        if self._batch is None:
+            first = self.known[self.views[0]]
+            self._batch = _call(self.out, tensors.rows, (first,), {}, "batch")
+        factor = size.terms[0][1]
+        total: fx.Node = self._batch
+        if factor != 1:
+            total = self.out.call_function(operator.mul, (factor, total))
+        if size.constant:
+            total = self.out.call_function(operator.add, (total, size.constant))
+        return total
+
+
+def _call(
+    out: fx.Graph, target: Any, arguments: tuple[Any, ...], settings: dict[str, Any], name: str
+) -> fx.Node:
+    return out.create_node("call_function", target, arguments, settings, name=name)
+
+
+def _target(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _plain(value: Any) -> Any:
+    return (value.low, value.high) if isinstance(value, Interval) else value
+
+
+def printed(emitted: Emitted) -> str:
+    """The code of an emitted graph as a person reads it: no clean-up of names, short paths."""
+    code = emitted.module.code.strip()
+    code = re.sub(r";  [\w ,=]+ = None$", "", code, flags=re.MULTILINE)
+    code = re.sub(r"\bsslang_emit_views_\w+?_(?=(?:%s)\()" % "|".join(_names("view")), "views.", code)
+    code = re.sub(r"\bsslang_emit_tensors_", "tensors.", code)
+    return code.rstrip() + "\n"
+
+
+def _names(kind: str) -> list[str]:
+    return [p.lowering.rpartition(".")[2] for p in PRIMITIVES.values() if p.kind == kind]

@@ -1,0 +1,198 @@
+"""Batch norm whose statistics follow a plan of views and groups, and move once a step.
+
+The plan is set before each application (`set_plan`). Batch statistics are summed up in the
+module while the step runs; `commit_statistics` then moves the running statistics once,
+towards their mean over all groups and applications. Backward never sees the sums: torch keeps
+the buffers a kernel was given until backward, so each application fills a fresh pair.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sslang.diagnostics import Diagnostic, DiagnosticError
+
+
+@dataclass(frozen=True)
+class NormPlan:
+    """Whose statistics normalise a row.
+
+    The input holds `views` members of equally many images each, one after the other along
+    its rows. `joint`: one batch of all members, else each member is a batch of its own.
+    `group`: runs of so many images of that batch (each with all its views where joint), the
+    last run may be shorter; 0 is the whole batch.
+    """
+
+    views: int = 1
+    joint: bool = True
+    group: int = 0
+
+
+WHOLE = NormPlan()
+
+
+class _GroupedBatchNorm(nn.modules.batchnorm._BatchNorm):
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    statistics: Tensor  # [2, D]: sums of batch means and unbiased batch variances
+    applications: Tensor  # how many are summed up
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        *,
+        scale: bool = True,
+        shift: bool = True,
+    ) -> None:
+        """Over `num_features` = D channels, the second axis; `scale` and `shift` are trained."""
+        super().__init__(num_features, eps, momentum, affine=scale or shift, bias=shift)
+        if shift and not scale:
+            self.register_parameter("weight", None)
+        self.plan = WHOLE
+        sums = torch.zeros(2, num_features, dtype=self.running_mean.dtype)
+        self.register_buffer("statistics", sums, persistent=False)
+        count = torch.zeros((), dtype=torch.long)
+        self.register_buffer("applications", count, persistent=False)
+
+    def reset_parameters(self) -> None:
+        """Mean 0, variance 1; scale 1 and shift 0 where they are."""
+        self.reset_running_stats()
+        if self.weight is not None:
+            nn.init.ones_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` [views * B, D, ...] by the plan, or by running statistics in evaluation.
+
+        Raises DiagnosticError E503 if a group has one value a channel: no variance.
+        """
+        if not self.training:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        statistics = torch.zeros_like(self.statistics)
+        out, count = self._normalise(x, statistics)
+        self.statistics.add_(statistics, alpha=count)
+        self.applications.add_(count)
+        return out
+
+    def _normalise(self, x: Tensor, statistics: Tensor) -> tuple[Tensor, int]:
+        """The output, and the number of groups whose mean statistics were written."""
+        views, group = self.plan.views, self.plan.group
+        assert x.shape[0] % views == 0, f"{x.shape[0]} rows are not {views} views"
+        images = x.shape[0] // views
+        runs = math.ceil(images / group) if group else 1
+        if runs == 1 and (views == 1 or self.plan.joint):
+            return self._kernel(x, statistics, 0), 1
+        members = [torch.split(member, group or images) for member in torch.split(x, images)]
+        if views == 1 or not self.plan.joint:
+            alone = [run for member in members for run in member]
+            outs = [self._kernel(run, statistics, i) for i, run in enumerate(alone)]
+            return torch.cat(outs), len(alone)
+        together = [torch.cat(run) for run in zip(*members, strict=True)]
+        parts = [self._kernel(run, statistics, i).chunk(views) for i, run in enumerate(together)]
+        return torch.cat([part[view] for view in range(views) for part in parts]), runs
+
+    def _kernel(self, x: Tensor, statistics: Tensor, before: int) -> Tensor:
+        """Normalise one group; `statistics` becomes the mean over it and the `before` others."""
+        if x.numel() == x.shape[1]:
+            raise DiagnosticError(
+                Diagnostic(
+                    code="E503",
+                    message="a group of batch norm has one value a channel, so no variance",
+                    hint="use a batch that is a multiple of the group, and groups of 2 or more",
+                )
+            )
+        mean, variance = statistics.unbind()
+        momentum = 1.0 / (before + 1)
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, True, momentum, self.eps)
+
+
+class GroupedBatchNorm1d(_GroupedBatchNorm, nn.BatchNorm1d):
+    """`nn.BatchNorm1d` with a plan: input [rows, D] or [rows, D, L], the same state-dict keys."""
+
+
+class GroupedBatchNorm2d(_GroupedBatchNorm, nn.BatchNorm2d):
+    """`nn.BatchNorm2d` with a plan: input [rows, D, h, w], the same state-dict keys."""
+
+
+_GROUPED: dict[type[nn.Module], type[_GroupedBatchNorm]] = {
+    nn.BatchNorm1d: GroupedBatchNorm1d,
+    nn.BatchNorm2d: GroupedBatchNorm2d,
+}
+
+
+def convert(root: nn.Module) -> nn.Module:
+    """Put grouped batch norm in place of every `nn.BatchNorm1d` and `2d`, tensors shared.
+
+    Returns `root`, or its replacement if it is a batch norm itself.
+    """
+    for name, child in root.named_children():
+        setattr(root, name, convert(child))
+    if type(root) not in _GROUPED:
+        return root
+    assert isinstance(root, nn.modules.batchnorm._BatchNorm)
+    assert root.track_running_stats and root.momentum is not None
+    scale, shift = root.weight is not None, root.bias is not None
+    grouped = _GROUPED[type(root)](
+        root.num_features, root.eps, root.momentum, scale=scale, shift=shift
+    )
+    assert root.running_mean is not None
+    grouped.to(root.running_mean)
+    grouped.weight, grouped.bias = root.weight, root.bias
+    for key, buffer in root.named_buffers():
+        setattr(grouped, key, buffer)
+    return grouped.train(root.training)
+
+
+def set_plan(root: nn.Module, plan: NormPlan) -> None:
+    """Give every batch norm of `root` the plan of the next application."""
+    for norm in _norms(root):
+        norm.plan = plan
+
+
+@torch.no_grad()
+def commit_statistics(root: nn.Module) -> None:
+    """Move the running statistics of `root` once, as rule 10 says, and forget the sums.
+
+    running <- (1 - momentum) * running + momentum * mean(batch statistics since the last
+    commit), and `num_batches_tracked` + 1, where the module was applied in training mode;
+    elsewhere nothing. Waits for no device.
+    """
+    alike: dict[float, list[_GroupedBatchNorm]] = defaultdict(list)
+    for norm in _norms(root):
+        assert norm.momentum is not None
+        alike[norm.momentum].append(norm)
+    for momentum, norms in alike.items():
+        counts = torch.stack([norm.applications for norm in norms])
+        sums = [norm.statistics for norm in norms]
+        applied = counts > 0
+        means = torch._foreach_div(sums, list(counts.clamp(min=1).unbind()))
+        weights = list((applied * momentum).to(sums[0].dtype).unbind())
+        torch._foreach_lerp_([n.running_mean for n in norms], [m[0] for m in means], weights)
+        torch._foreach_lerp_([n.running_var for n in norms], [m[1] for m in means], weights)
+        torch._foreach_add_([n.num_batches_tracked for n in norms], list(applied.long().unbind()))
+    discard_statistics(root)
+
+
+@torch.no_grad()
+def discard_statistics(root: nn.Module) -> None:
+    """Forget the batch statistics of `root` since the last commit."""
+    norms = _norms(root)
+    if norms:
+        torch._foreach_zero_([norm.statistics for norm in norms])
+        torch._foreach_zero_([norm.applications for norm in norms])
+
+
+def _norms(root: nn.Module) -> list[_GroupedBatchNorm]:
+    return [module for module in root.modules() if isinstance(module, _GroupedBatchNorm)]

@@ -1,0 +1,180 @@
+"""Lowerings of the tensor primitives that torch does not have under the language's own terms.
+
+Where precision matters, a value of reduced precision is widened to float32 first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Axis = int | Sequence[int] | None
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def rows(x: Tensor) -> int:
+    """The number of rows of a view: the size that the language calls `batch`."""
+    return x.shape[0]
+
+
+def exp(x: Tensor) -> Tensor:
+    return torch.exp(_wide(x))
+
+
+def log(x: Tensor) -> Tensor:
+    return torch.log(_wide(x))
+
+
+def sqrt(x: Tensor) -> Tensor:
+    return torch.sqrt(_wide(x))
+
+
+def maximum(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """The larger of two; a number bounds the tensor from below."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return torch.maximum(a, b)
+    if isinstance(a, Tensor):
+        return a.clamp_min(b)
+    assert isinstance(b, Tensor)
+    return b.clamp_min(a)
+
+
+def minimum(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """The smaller of two; a number bounds the tensor from above."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return torch.minimum(a, b)
+    if isinstance(a, Tensor):
+        return a.clamp_max(b)
+    assert isinstance(b, Tensor)
+    return b.clamp_max(a)
+
+
+def where(condition: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
+    return torch.where(condition.bool(), a, b)
+
+
+def stop_grad(x: Tensor) -> Tensor:
+    """The same values, cut from what made them."""
+    return x.detach()
+
+
+def scale_grad(x: Tensor, factor: float) -> Tensor:
+    """The same values; gradients are multiplied by `factor`."""
+    return x.detach() + factor * (x - x.detach())
+
+
+def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(x.dim()))
+    return (axis,) if isinstance(axis, int) else tuple(axis)
+
+
+def sum(  # noqa: A001
+    x: Tensor, where: Tensor | None = None, *, axis: Axis = None, keep: bool = False
+) -> Tensor:
+    x = _wide(x)
+    if where is not None:
+        x = torch.where(where.bool(), x, 0.0)
+    return x.sum(_axes(x, axis), keepdim=keep) if x.dim() else x
+
+
+def mean(
+    x: Tensor, where: Tensor | None = None, *, axis: Axis = None, keep: bool = False
+) -> Tensor:
+    """The mean; over the entries that `where` names, it is 0 where there are none."""
+    x = _wide(x)
+    if where is None:
+        return x.mean(_axes(x, axis), keepdim=keep) if x.dim() else x
+    mask = where.bool().expand_as(x)
+    count = mask.sum(_axes(x, axis), keepdim=keep).clamp_min(1)
+    return sum(x, mask, axis=axis, keep=keep) / count
+
+
+def variance(
+    x: Tensor, *, axis: Axis = None, keep: bool = False, unbiased: bool = False
+) -> Tensor:
+    return _wide(x).var(_axes(x, axis), correction=int(unbiased), keepdim=keep)
+
+
+def max(x: Tensor, *, axis: Axis = None, keep: bool = False) -> Tensor:  # noqa: A001
+    return x.amax(_axes(x, axis), keepdim=keep)
+
+
+def min(x: Tensor, *, axis: Axis = None, keep: bool = False) -> Tensor:  # noqa: A001
+    return x.amin(_axes(x, axis), keepdim=keep)
+
+
+def argmax(x: Tensor, *, axis: int = -1) -> Tensor:
+    return x.argmax(axis)
+
+
+def log_softmax(x: Tensor, where: Tensor | None = None, *, axis: int = -1) -> Tensor:
+    """log softmax; an entry that `where` excludes has no weight and no gradient, and is 0."""
+    x = _wide(x)
+    if where is None:
+        return functional.log_softmax(x, axis)
+    mask = where.bool()
+    scores = functional.log_softmax(x.masked_fill(~mask, -torch.inf), axis)
+    return scores.masked_fill(~mask, 0.0)
+
+
+def cumulative_sum(x: Tensor, *, axis: int = -1) -> Tensor:
+    return _wide(x).cumsum(axis)
+
+
+def transpose(x: Tensor) -> Tensor:
+    return x.transpose(-2, -1)
+
+
+def concat(*xs: Tensor, axis: int = 0) -> Tensor:
+    return torch.cat(xs, axis)
+
+
+def stack(*xs: Tensor, axis: int = 0) -> Tensor:
+    return torch.stack(xs, axis)
+
+
+def flatten(x: Tensor, *, axis: int = 1) -> Tensor:
+    return x.flatten(axis)
+
+
+def roll(x: Tensor, *, by: int, axis: int = 0) -> Tensor:
+    return x.roll(by, axis)
+
+
+def take(x: Tensor, index: Tensor) -> Tensor:
+    """The entry of the last axis that `index` names, for each row: [R, N], [R] -> [R]."""
+    return x.gather(-1, index[..., None]).squeeze(-1)
+
+
+def index(x: Tensor, *, items: tuple[object, ...]) -> Tensor:
+    return x[items]  # type: ignore[index]
+
+
+def arange(*, n: int, like: Tensor) -> Tensor:
+    return torch.arange(n, device=like.device)
+
+
+def eye(*, n: int, like: Tensor) -> Tensor:
+    return torch.eye(n, device=like.device, dtype=like.dtype)
+
+
+def permute_rows(x: Tensor, permutation: Tensor) -> Tensor:
+    """The rows of `x` in the order of `permutation`, [rows]."""
+    return x[permutation]
+
+
+def unpermute_rows(x: Tensor, permutation: Tensor) -> Tensor:
+    """The inverse of `permute_rows`."""
+    return x[torch.argsort(permutation)]
+
+
+def member(x: Tensor, *, at: int, of: int) -> Tensor:
+    """The rows of one of `of` members that are joined along rows."""
+    return x.chunk(of)[at]

@@ -1,0 +1,1 @@
+"""How good are the features: kNN, a linear probe, collapse measures, paired bootstrap."""

@@ -1,0 +1,213 @@
+"""The only module that imports mlflow, and only when a function is called.
+
+`sslang.track.sender` uses it in a process of its own: importing mlflow takes seconds, and
+every call may block for as long as a server likes. Whatever goes wrong between here and the
+store is raised as `UnreachableError`.
+"""
+
+from __future__ import annotations
+
+import getpass
+import importlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sslang.track.files import locked
+from sslang.track.metrics import Row
+from sslang.track.run_folder import RunFolder, Tracking
+from sslang.track.store import clean_name, sqlite_path
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_METRICS_A_CALL = 1000
+_PARAMS_A_CALL = 100
+
+_SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
+
+# With mlflow's own settings a call to a dead server blocks for four minutes.
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+class UnreachableError(Exception):
+    """The store did not take something; the text says why, in one line."""
+
+
+@dataclass
+class RemoteRun:
+    """A run in an MLflow store. `last_steps` holds the last step the store has, by metric."""
+
+    client: MlflowClient
+    run_id: str
+    experiment_id: str
+    last_steps: dict[str, int]
+
+    def send_rows(self, rows: Sequence[Row]) -> None:
+        """Send the metrics of `rows`, except those whose step the store has or has passed.
+
+        After a resume the same steps are logged again; MLflow would keep both.
+        """
+        from mlflow.entities import Metric
+
+        points, last = [], dict(self.last_steps)
+        for row in rows:
+            for name, value in row.metrics.items():
+                key = clean_name(name)
+                if row.step <= last.get(key, -1):
+                    continue
+                last[key] = row.step
+                points.append(Metric(key, value, int(row.time * 1000), row.step))
+        with _reaching():
+            for start in range(0, len(points), _METRICS_A_CALL):
+                part = points[start : start + _METRICS_A_CALL]
+                self.client.log_batch(self.run_id, metrics=part)
+                self.last_steps.update((point.key, point.step) for point in part)
+
+    def send_artifact(self, path: Path, folder: str) -> None:
+        """Copy the file `path` to `folder` (posix, "" for the top) among the run's artifacts."""
+        with _reaching():
+            self.client.log_artifact(self.run_id, str(path), folder or None)
+
+    def set_status(self, status: str, end: float | None = None) -> None:
+        """RUNNING, FINISHED, FAILED or KILLED; all but the first end the run at `end` seconds."""
+        with _reaching():
+            if status == "RUNNING":
+                self.client.update_run(self.run_id, status=status)
+            else:
+                end_time = None if end is None else int(end * 1000)
+                self.client.set_terminated(self.run_id, status=status, end_time=end_time)
+
+
+def load() -> None:
+    """Import mlflow, which takes seconds. Raises UnreachableError."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with _reaching():
+        importlib.import_module("mlflow")
+
+
+def connect(folder: RunFolder, tracking: Tracking) -> RemoteRun:
+    """The MLflow run of `folder`, made with its params and tags where it is not there yet.
+
+    A param that the store has stays as it is (MLflow refuses to change one). Raises
+    UnreachableError.
+    """
+    with _reaching():
+        from mlflow import MlflowClient
+
+        database = sqlite_path(tracking.uri)
+        # Two processes that create the tables at once break each other.
+        guard = nullcontext() if database is None else locked(_lock_beside(database))
+        with guard:
+            client = MlflowClient(tracking_uri=tracking.uri, registry_uri=tracking.uri)
+            experiment_id = _experiment(client, tracking.experiment, database)
+        run = _find_run(client, tracking.run_id)
+        last_steps = {} if run is None else _last_steps(client, run)
+        if run is None:
+            run = _create_run(client, experiment_id, folder)
+        _complete(client, run, folder)
+    return RemoteRun(client, run.info.run_id, run.info.experiment_id, last_steps)
+
+
+def give_up_sooner() -> None:
+    """From now on, no second attempt within a call: for the last call to a dead server."""
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+    except ImportError as error:
+        raise UnreachableError(f"mlflow cannot be imported ({error})") from error
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise UnreachableError(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    """Of a chain of wrapped network errors, what the operating system said."""
+    if system := _SYSTEM_ERROR.search(str(error)):
+        return system[1]
+    text = str(error).strip().splitlines() or [type(error).__name__]
+    return text[0] if len(text[0]) <= 200 else text[0][:197] + "..."
+
+
+def _lock_beside(database: Path) -> Path:
+    return database.with_name(f".{database.name}.lock")
+
+
+def _experiment(client: MlflowClient, name: str, database: Path | None) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    # Without a place MLflow would put artifacts of an SQLite store into the working folder.
+    place = None if database is None else (database.parent / "mlruns").as_uri()
+    try:
+        return str(client.create_experiment(name, artifact_location=place))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    created_meanwhile = client.get_experiment_by_name(name)
+    assert created_meanwhile is not None, "the store has the experiment, as it just said"
+    return str(created_meanwhile.experiment_id)
+
+
+def _find_run(client: MlflowClient, run_id: str) -> Run | None:
+    from mlflow.exceptions import MlflowException
+
+    if not run_id:
+        return None
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    return None
+
+
+def _create_run(client: MlflowClient, experiment_id: str, folder: RunFolder) -> Run:
+    record = folder.record()
+    tags = {"mlflow.user": getpass.getuser(), "mlflow.source.name": folder.spec_path.name}
+    if record.git_commit:
+        tags["mlflow.source.git.commit"] = record.git_commit
+    start = int(datetime.fromisoformat(record.created).timestamp() * 1000)
+    return client.create_run(experiment_id, start, tags=tags, run_name=folder.title)
+
+
+def _last_steps(client: MlflowClient, run: Run) -> dict[str, int]:
+    histories = (client.get_metric_history(run.info.run_id, key) for key in run.data.metrics)
+    return {points[0].key: max(point.step for point in points) for points in histories if points}
+
+
+def _complete(client: MlflowClient, run: Run, folder: RunFolder) -> None:
+    """Send the params and tags of `run.json` that `run` lacks."""
+    from mlflow.entities import Param, RunTag
+
+    record = folder.record()
+    params = [Param(*item) for item in _lacking(record.params, run.data.params)]
+    tags = [RunTag(*item) for item in _lacking(record.tags, run.data.tags)]
+    for start in range(0, len(params), _PARAMS_A_CALL):
+        client.log_batch(run.info.run_id, params=params[start : start + _PARAMS_A_CALL])
+    for start in range(0, len(tags), _PARAMS_A_CALL):
+        client.log_batch(run.info.run_id, tags=tags[start : start + _PARAMS_A_CALL])
+
+
+def _lacking(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in ours.items() if name not in theirs]

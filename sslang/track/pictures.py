@@ -1,0 +1,115 @@
+"""Pictures of a run: its curves, and what the network is shown."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sslang.track.files import write_atomic
+from sslang.track.metrics import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from PIL import Image
+    from torch import Tensor
+
+_SMOOTHING_SHARE = 0.02
+_TEXT_HEIGHT = 16
+_GAP = 2
+
+
+def loss_curve(
+    rows: Sequence[Row], path: Path, *, title: str, metrics: Sequence[str] = ("train/loss",)
+) -> None:
+    """Draw each of `metrics` over the steps, one below the other, as a PNG.
+
+    Metrics that `rows` lack are left out; of one with more than 100 values a running mean is
+    drawn over the values. Values that are not finite are gaps. Raises OSError.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    present = [name for name in metrics if any(name in row.metrics for row in rows)]
+    count = max(1, len(present))
+    figure = Figure(figsize=(8, 0.6 + 3.0 * count), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
+    for axes, name in zip(panels, present, strict=False):
+        _draw(axes, name, [(row.step, row.metrics[name]) for row in rows if name in row.metrics])
+    panels[-1].set_xlabel("step")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_atomic(path, buffer.getvalue())
+
+
+def contact_sheet(
+    views: Sequence[Tensor], path: Path, *, names: Sequence[str], images: int = 8
+) -> None:
+    """Draw the first `images` images of each view, a row a view, as a PNG.
+
+    Each of `views` is float [B, 3, H, W] with values in 0..1 (others are cut off); sizes may
+    differ between views ([V, B, 3, H, W] will do). `names` stand above the rows. Small images
+    are enlarged by a whole factor to at least 96 pixels, large ones reduced to at most 224.
+    Raises OSError.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    assert len(views) == len(names) > 0, "one name a view"
+    strips = [_strip(view[:images]) for view in views]
+    width = max(strip.width for strip in strips) + 2 * _GAP
+    height = sum(strip.height + _TEXT_HEIGHT + 2 * _GAP for strip in strips) + _GAP
+    sheet = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=12)
+    top = _GAP
+    for strip, name in zip(strips, names, strict=True):
+        draw.text((_GAP, top), name, fill="black", font=font)
+        sheet.paste(strip, (_GAP, top + _TEXT_HEIGHT))
+        top += strip.height + _TEXT_HEIGHT + 2 * _GAP
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG")
+    write_atomic(path, buffer.getvalue())
+
+
+def _draw(axes: Axes, name: str, points: list[tuple[int, float]]) -> None:
+    steps = [step for step, _ in points]
+    values = [value if math.isfinite(value) else math.nan for _, value in points]
+    if len(points) <= 100:
+        axes.plot(steps, values, color="tab:blue", linewidth=1.5, marker=".", markersize=4)
+    else:
+        axes.plot(steps, values, color="tab:blue", linewidth=0.6, alpha=0.35)
+        window = max(5, round(len(values) * _SMOOTHING_SHARE))
+        axes.plot(steps, _running_mean(values, window), color="tab:blue", linewidth=1.5)
+    axes.set_ylabel(name)
+    axes.grid(alpha=0.3)
+
+
+def _running_mean(values: list[float], window: int) -> list[float]:
+    """The mean of the finite values among the last `window`."""
+    smooth = []
+    for end in range(1, len(values) + 1):
+        finite = [v for v in values[max(0, end - window) : end] if math.isfinite(v)]
+        smooth.append(sum(finite) / len(finite) if finite else math.nan)
+    return smooth
+
+
+def _strip(images: Tensor) -> Image.Image:
+    from PIL import Image
+
+    pixels = (images.detach().float().clamp(0, 1) * 255).round().byte().cpu()
+    tiles = [Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()) for image in pixels]
+    height, width = pixels.shape[-2:]
+    if height < 96:
+        factor = math.ceil(96 / height)
+        size, method = (width * factor, height * factor), Image.Resampling.NEAREST
+    else:
+        share = min(1.0, 224 / height)
+        size, method = (round(width * share), round(height * share)), Image.Resampling.LANCZOS
+    strip = Image.new("RGB", (len(tiles) * (size[0] + _GAP) - _GAP, size[1]), "white")
+    for number, tile in enumerate(tiles):
+        strip.paste(tile.resize(size, method), (number * (size[0] + _GAP), 0))
+    return strip

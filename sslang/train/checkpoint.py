@@ -1,0 +1,238 @@
+"""Checkpoints that a kill -9, a full disk or a flipped bit cannot spoil.
+
+A checkpoint is `step-00000120.pt` and, beside it, `step-00000120.pt.sha256` in the format of
+`sha256sum`. Both are written under another name, made durable, then renamed; the digest
+first, so that a file under its own name always has one. The digest is that of the bytes as
+torch produced them, not as the disk returned them. Older checkpoints are removed only when
+the new one is in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import re
+import shutil
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+
+from sslang.diagnostics import Diagnostic, DiagnosticError
+from sslang.track.files import sync_directory, write_atomic
+
+_NAME = re.compile(r"step-(\d{8,})\.pt")
+# Subclasses are not plain: numpy's float64 is a float, and loading refuses it.
+_PLAIN = (bool, int, float, str, bytes, type(None), torch.Tensor, torch.nn.Parameter)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint from `path`. `warnings` tell of newer ones that had to be passed over."""
+
+    path: Path
+    step: int
+    payload: dict[str, Any]
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+def save(folder: Path, step: int, payload: dict[str, Any], *, keep: int = 2) -> Path:
+    """Save `payload` as the checkpoint of `step`; only the newest `keep` (>= 2) stay.
+
+    `payload` holds tensors and plain values (None, numbers, text, bytes, and lists, tuples
+    and dicts of them), so that loading needs no unpickling of code. Raises TypeError for
+    anything else, and DiagnosticError E713 where the disk does not take the file: nothing
+    partial is left then, and the checkpoints before it are as they were.
+    """
+    assert keep >= 2, "one checkpoint is not enough: the newest may turn out damaged"
+    _refuse_objects(payload, "payload")
+    target = folder / f"step-{step:08}.pt"
+    temporary = folder / f".{target.name}.tmp"
+    writer = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
+        with temporary.open("wb") as file:
+            writer = _HashingWriter(file)
+            torch.save({"step": step, "payload": payload}, cast(IO[bytes], writer))
+            file.flush()
+            os.fsync(file.fileno())
+        # A checkpoint of this step that is replaced stays valid until the rename.
+        before = _digests(target)[-1:]
+        _write_digests(target, [*before, writer.digest.hexdigest()])
+        temporary.replace(target)
+        sync_directory(folder)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        failure = error if isinstance(error, OSError) else writer.failure if writer else None
+        if failure is None:
+            raise
+        raise _no_room(folder, step, payload, failure) from error
+    _remove_old(folder, keep)
+    return target
+
+
+def load(path: Path) -> Loaded:
+    """The checkpoint in the file `path`, its tensors on the CPU.
+
+    Raises DiagnosticError E711 where the file is missing, damaged or no checkpoint.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest not in (known := _digests(path)):
+            raise _damaged(path, "its SHA-256 differs" if known else "its .sha256 is missing")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return Loaded(path, content["step"], content["payload"])
+    except OSError as error:
+        raise _damaged(path, f"{error.strerror or error}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        raise _damaged(path, f"{error}".partition("\n")[0]) from error
+
+
+def load_latest(folder: Path) -> Loaded | None:
+    """The newest checkpoint of `folder` that is whole; None where there has never been one.
+
+    Each damaged one that is passed over is a warning E712 of the result. Raises
+    DiagnosticError E701, with the reasons, where there are some and none is whole.
+    """
+    paths = [path for _, path in reversed(_checkpoints(folder))]
+    passed: list[Diagnostic] = []
+    for path in paths:
+        try:
+            found = load(path)
+        except DiagnosticError as error:
+            passed += (
+                Diagnostic(code="E712", message=reason.message, hint="the one before it is used")
+                for reason in error.diagnostics
+            )
+            continue
+        return Loaded(found.path, found.step, found.payload, tuple(passed))
+    if not paths:
+        return None
+    reason = Diagnostic(
+        code="E701",
+        message=f"no checkpoint in {folder} is whole",
+        hint="begin the run anew, or put a copy of a checkpoint and its .sha256 there",
+    )
+    raise DiagnosticError(reason, *passed)
+
+
+class _HashingWriter(io.RawIOBase):
+    """A file for torch.save: hashes what passes, and keeps the error that torch hides."""
+
+    def __init__(self, file: io.BufferedWriter) -> None:
+        self.digest = hashlib.sha256()
+        self.failure: OSError | None = None
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def flush(self) -> None:
+        """The caller flushes the file, where an error can be told from others."""
+
+
+def _refuse_objects(value: object, place: str) -> None:
+    if type(value) in _PLAIN:
+        return
+    if type(value) in (dict, OrderedDict):
+        assert isinstance(value, dict)
+        for key, item in value.items():
+            _refuse_objects(key, f"a key of {place}")
+            _refuse_objects(item, f"{place}[{key!r}]")
+    elif type(value) in (list, tuple):
+        assert isinstance(value, list | tuple)
+        for number, item in enumerate(value):
+            _refuse_objects(item, f"{place}[{number}]")
+    else:
+        raise TypeError(f"{place} is a {type(value).__name__}; a checkpoint holds plain values")
+
+
+def _tensors(value: object) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _size(payload: object) -> int:
+    """Bytes of the tensors of `payload`; shared memory is saved, and counted, once."""
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage() for t in _tensors(payload)}
+    return sum(storage.nbytes() for storage in storages.values())
+
+
+def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    if not folder.is_dir():
+        return []
+    named = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    return sorted((int(match[1]), path) for match, path in named if match)
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _digests(path: Path) -> list[str]:
+    file = _digest_path(path)
+    if not file.exists():
+        return []
+    return [line.split()[0] for line in file.read_bytes().decode("latin-1").splitlines() if line]
+
+
+def _write_digests(path: Path, digests: list[str]) -> None:
+    lines = [f"{digest}  {path.name}\n" for digest in digests]
+    write_atomic(_digest_path(path), "".join(lines))
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for path in folder.glob(".step-*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def _remove_old(folder: Path, keep: int) -> None:
+    for _, path in _checkpoints(folder)[:-keep]:
+        path.unlink(missing_ok=True)
+        _digest_path(path).unlink(missing_ok=True)
+
+
+def _no_room(folder: Path, step: int, payload: object, failure: OSError) -> DiagnosticError:
+    needed = f"{_size(payload) / 1e6:.1f} MB"
+    free = f"{shutil.disk_usage(folder).free / 1e6:.1f} MB" if folder.is_dir() else "none"
+    return DiagnosticError(
+        Diagnostic(
+            code="E713",
+            message=(
+                f"the checkpoint of step {step} cannot be written to {folder}: "
+                f"{failure.strerror}; it needs {needed}, free: {free}"
+            ),
+            hint=f"make {needed} of room, then go on with --resume; older checkpoints are whole",
+        )
+    )
+
+
+def _damaged(path: Path, why: str) -> DiagnosticError:
+    return DiagnosticError(
+        Diagnostic(
+            code="E711",
+            message=f"the checkpoint {path} cannot be loaded: {why}",
+            hint="the one before it may be whole; `--resume` takes the newest that is",
+        )
+    )

@@ -1,0 +1,32 @@
+"""Options of a run: how it is computed and where it goes, never what it computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line offers beside the spec. `device` None means the best there is."""
+
+    seed: int = 0
+    device: str | None = None
+    workers: int = 2
+    out: Path = Path("runs")
+    precision: Precision = "float32"
+    compile: bool = False
+    channels_last: bool = False
+    tracking: str | None = None
+    save_every: float = 60.0
+    quiet: bool = False
+    verbose: bool = False
+
+    def resolved_device(self) -> str:
+        """The device by name; without a wish, CUDA where it is."""
+        import torch
+
+        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,62 @@
+"""Gaussian blur against kornia and torchvision, with the same sigmas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms.v2.functional as reference
+from kornia.filters import gaussian_blur2d
+
+from sslang.emit import views
+from sslang.emit.draws import stream_key, uniform
+from sslang.emit.views.filters import _by_matrices, _by_taps, default_kernel
+
+ROWS = 10
+
+
+def draws() -> np.ndarray:
+    return uniform(stream_key(0, "blur"), 0, ROWS, 1 + views.DRAWS["gaussian_blur"])
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (14, 20)])
+@pytest.mark.parametrize("kernel", [3, 9, 23])
+def test_blur_is_kornias_and_torchvisions(shape: tuple[int, int], kernel: int) -> None:
+    x = torch.rand(ROWS, 3, *shape)
+    u = draws()
+    sigma = 0.1 + 1.9 * u[:, 1]
+    out = views.gaussian_blur(x, u, sigma=(0.1, 2.0), kernel=kernel)
+    both = torch.tensor(sigma, dtype=torch.float32)[:, None].expand(-1, 2)
+    torch.testing.assert_close(out, gaussian_blur2d(x, kernel, both), rtol=0, atol=1e-5)
+    for row in range(ROWS):
+        theirs = reference.gaussian_blur(x[row], [kernel, kernel], [float(sigma[row])])
+        torch.testing.assert_close(out[row], theirs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("taps", [3, 7, 15])
+def test_the_two_ways_agree(taps: int) -> None:
+    x = torch.rand(ROWS, 3, 9, 12)
+    profile = torch.rand(ROWS, taps)
+    profile = profile + profile.flip(1)
+    torch.testing.assert_close(_by_taps(x, profile), _by_matrices(x, profile), rtol=0, atol=2e-4)
+
+
+def test_the_default_kernel_is_a_tenth_of_the_image_made_odd() -> None:
+    widths = (16, 32, 64, 96, 112, 128, 224)
+    assert [default_kernel(width) for width in widths] == [3, 3, 7, 9, 11, 13, 23]
+    x, u = torch.rand(ROWS, 3, 64, 64), draws()
+    assert torch.equal(views.gaussian_blur(x, u), views.gaussian_blur(x, u, kernel=7))
+
+
+def test_a_vanishing_sigma_is_the_identity_and_a_flat_image_stays_flat() -> None:
+    x, u = torch.rand(ROWS, 3, 16, 16), draws()
+    out = views.gaussian_blur(x, u, sigma=(0.05, 0.05))
+    torch.testing.assert_close(out, x, rtol=0, atol=1e-6)
+    flat = torch.full((ROWS, 3, 16, 16), 0.7)
+    torch.testing.assert_close(views.gaussian_blur(flat, u, kernel=9), flat, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", [4, 17])
+def test_a_kernel_that_does_not_suit_the_image_is_refused(kernel: int) -> None:
+    with pytest.raises(ValueError, match=f"kernel of {kernel} taps"):
+        views.gaussian_blur(torch.rand(ROWS, 3, 8, 8), draws(), kernel=kernel)

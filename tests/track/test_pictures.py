@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sslang.track.metrics import Row
+from sslang.track.pictures import contact_sheet, loss_curve
+
+
+def test_loss_curve_is_a_picture_with_a_curve(tmp_path: Path) -> None:
+    rows = [Row(i, 0.0, {"train/loss": math.exp(-i / 100), "other": 1.0}) for i in range(300)]
+    rows += [Row(300, 0.0, {"train/loss": math.nan}), Row(300, 0.0, {"eval/knn_top1": 0.5})]
+    path = tmp_path / "loss.png"
+    loss_curve(rows, path, title="simclr", metrics=("train/loss", "eval/knn_top1", "absent"))
+    with Image.open(path) as image:
+        assert image.size == (880, 726)
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+        assert ((pixels[..., 2] > 150) & (pixels[..., 0] < 60)).sum() > 500
+
+
+def test_a_run_without_metrics_has_an_empty_picture(tmp_path: Path) -> None:
+    loss_curve([], tmp_path / "loss.png", title="simclr")
+    assert (tmp_path / "loss.png").exists()
+
+
+def test_contact_sheet_shows_the_images(tmp_path: Path) -> None:
+    red = torch.zeros(12, 3, 32, 32)
+    red[:, 0] = 1.5
+    path = tmp_path / "views.png"
+    contact_sheet([red, torch.zeros(12, 3, 224, 224)], path, names=["query", "key"], images=4)
+    with Image.open(path) as image:
+        assert image.size == (4 * 224 + 3 * 2 + 4, 96 + 224 + 2 * 20 + 2)
+        assert image.getpixel((10, 40)) == (255, 0, 0)
+        assert image.getpixel((10, 200)) == (0, 0, 0)
+
+
+def test_one_tensor_of_views(tmp_path: Path) -> None:
+    contact_sheet(list(torch.full((2, 3, 3, 8, 8), 0.5)), tmp_path / "v.png", names=["a", "b"])
+    with Image.open(tmp_path / "v.png") as image:
+        assert image.size[0] == 3 * 96 + 2 * 2 + 4
