@@ -192,7 +192,9 @@ class _Moving:
         self._device = device
         self._loading_step = first_step
         self._ready: deque[tuple[Batch, torch.cuda.Event | None]] = deque()
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._stream: torch.cuda.Stream | None = None
+        if device.type == "cuda":
+            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._ahead = AHEAD if self._stream is not None else 0
 
     def __iter__(self) -> Iterator[Batch]:

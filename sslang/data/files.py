@@ -149,9 +149,7 @@ def image_folder(
     if train_root is not None and test_root is not None:
         train_paths, test_paths = list_images(train_root), list_images(test_root)
         names = class_names(train_paths + test_paths, classes, root)
-        here, paths = (
-            (train_root, train_paths) if split == "train" else (test_root, test_paths)
-        )
+        here, paths = (train_root, train_paths) if split == "train" else (test_root, test_paths)
         return FileSource(name, here, paths, _labels(paths, names), names, limit=limit)
     paths = list_images(root)
     names = class_names(paths, classes, root)

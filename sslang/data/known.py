@@ -54,9 +54,7 @@ def stl10(
     from torchvision.datasets import STL10
 
     part = "train+unlabeled" if unlabeled and split == "train" else split
-    data = _opened(
-        "stl10", path, download, lambda: STL10(path, split=part, download=download)
-    )
+    data = _opened("stl10", path, download, lambda: STL10(path, split=part, download=download))
     images = np.ascontiguousarray(data.data.transpose(0, 2, 3, 1))
     labels = np.asarray(data.labels, dtype=np.int64)
     return ArraySource(f"stl10, {part}", images, labels, tuple(data.classes))
@@ -111,9 +109,7 @@ def imagenet(split: Split, *, path: str, limit: int | None = DEFAULT_LIMIT) -> F
     paths = [Path(file).relative_to(base).as_posix() for file, _ in data.samples]
     labels = [int(label) for _, label in data.samples]
     names = tuple(", ".join(words) for words in data.classes)
-    return FileSource(
-        f"imagenet, {split}", base, paths, labels, names, limit=limit, probed=False
-    )
+    return FileSource(f"imagenet, {split}", base, paths, labels, names, limit=limit, probed=False)
 
 
 def _grey(name: str, images: NDArray[np.uint8], labels: Sequence[int]) -> ArraySource:

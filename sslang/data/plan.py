@@ -26,7 +26,8 @@ class Plan:
     def __init__(
         self, images: int, batch: int, last_batch: LastBatch, *, seed: int, phase: str
     ) -> None:
-        assert batch >= 1 and last_batch in ("drop", "keep", "wrap")
+        assert batch >= 1
+        assert last_batch in ("drop", "keep", "wrap")
         if images == 0 or (last_batch == "drop" and images < batch):
             raise DiagnosticError(_too_few(images, batch))
         self.images = images

@@ -71,7 +71,9 @@ class ArraySource:
         classes: tuple[str, ...] | None,
     ) -> None:
         """`images` is uint8 [N, H, W, 3]; `labels` has N entries, -1 where unknown, or is None."""
-        assert images.ndim == 4 and images.shape[3] == 3 and images.dtype == np.uint8
+        assert images.ndim == 4
+        assert images.shape[3] == 3
+        assert images.dtype == np.uint8
         self.name = name
         self.classes = classes
         self.resolution: tuple[int, int] | None = (images.shape[1], images.shape[2])
@@ -89,7 +91,7 @@ class ArraySource:
         return len(self._images)
 
     def read(self, i: int) -> NDArray[np.uint8]:
-        return self._images[i]
+        return self.read_readable(i)[0]
 
     def read_readable(self, i: int) -> tuple[NDArray[np.uint8], int]:
         return self._images[i], i

@@ -182,9 +182,10 @@ class _Writer:
                 settings["joint"] = False
         if node.setting("group"):
             settings["group"] = node.setting("group")
-        return self.out.create_node(
+        call: fx.Node = self.out.create_node(
             "call_module", node.setting("net"), (joined,), settings, name=node.name
         )
+        return call
 
     def _setting(self, value: Any) -> Any:
         if isinstance(value, Dim):
@@ -213,7 +214,8 @@ class _Writer:
 def _call(
     out: fx.Graph, target: Any, arguments: tuple[Any, ...], settings: dict[str, Any], name: str
 ) -> fx.Node:
-    return out.create_node("call_function", target, arguments, settings, name=name)
+    node: fx.Node = out.create_node("call_function", target, arguments, settings, name=name)
+    return node
 
 
 def _target(path: str) -> Any:

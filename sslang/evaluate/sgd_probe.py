@@ -49,7 +49,7 @@ def sgd_probe(
         optimizer.param_groups[0]["lr"] = 0.5 * lr * (1 + math.cos(math.pi * step / steps))
         loss = functional.cross_entropy(functional.linear(train[rows], weight, bias), labels[rows])
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
     with torch.no_grad():
         predicted = functional.linear(test, weight, bias).argmax(dim=1)

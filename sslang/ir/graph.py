@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sslang.diagnostics import Span
@@ -32,6 +32,7 @@ class Node:
     settings: tuple[tuple[str, Any], ...]
     type: Type
     span: Span | None = field(default=None, compare=False, repr=False)
+    scope: str = field(default="", compare=False)  # the outermost call it was inlined from
 
     def setting(self, name: str, default: Any = None) -> Any:
         return dict(self.settings).get(name, default)
@@ -72,13 +73,8 @@ class Graph:
     def replaced(self, names: Mapping[str, str], nodes: Iterable[Node]) -> Graph:
         """The graph over `nodes`, with every use of a name in `names` renamed."""
         renamed = tuple(
-            Node(
-                n.name,
-                n.op,
-                tuple(names.get(i, i) if isinstance(i, str) else i for i in n.inputs),
-                n.settings,
-                n.type,
-                n.span,
+            replace(
+                n, inputs=tuple(names.get(i, i) if isinstance(i, str) else i for i in n.inputs)
             )
             for n in nodes
         )

@@ -21,18 +21,40 @@ _TOKEN = re.compile(
 )
 _TIGHT_AFTER = frozenset(("(", "[", ".", "**", ".."))
 _TIGHT_BEFORE = frozenset((")", "]", ",", ".", "**", ".."))
-_KINDS = frozenset("param view encoder head branch weight queue bank state recipe".split())
+_KINDS = frozenset("param view encoder head branch weight queue bank state".split())
 _WORD_OPERATORS = frozenset("if else for in and or not with on then from".split())
+# What continues the line above; the terminals of the same spelling in `lexer.py`.
+_INFIX = frozenset(
+    "| + - * / @ % = < > == != <= >= ++ ** .. -> with and or then if else on".split()
+)
 _OPENS_VALUE = frozenset((",", "(", "[", "{"))
 _INDENT = "    "
 
 
 @dataclass(frozen=True)
+class _Bracket:
+    """An open bracket: its kind, its line, which token of the line, whether the line ends there."""
+
+    kind: str
+    line: int
+    token: int
+    last: bool
+
+
+@dataclass(frozen=True)
 class _Line:
-    indent: int
+    """A line of the text: its code with spaces set, its comment, and what its indent follows."""
+
     code: str
     comment: str
-    source: str  # the code as written, to see which lines belong together
+    indent: int  # columns, where no bracket says otherwise
+    under: _Bracket | None  # the bracket whose inside, or whose end, the line begins with
+    closes: bool
+
+    @property
+    def inside(self) -> bool:
+        """Whether the line goes on with what another began, within brackets."""
+        return self.under is not None
 
 
 def format_text(source: Source) -> tuple[str | None, list[Diagnostic]]:
@@ -40,49 +62,57 @@ def format_text(source: Source) -> tuple[str | None, list[Diagnostic]]:
     _, diagnostics = parse(source)
     if diagnostics:
         return None, diagnostics
-    lines = _lines(source.text)
-    columns = _align(lines)
-    return "".join(line.rstrip() + "\n" for line in columns), []
+    texts = _align(_lines(source.text))
+    return "".join(text.rstrip() + "\n" for text in texts), []
 
 
 def _lines(text: str) -> list[_Line]:
     result: list[_Line] = []
-    opened: list[str] = []
-    continues = False
+    opened: list[_Bracket] = []
     last = ""
     for raw in text.replace("\r\n", "\n").split("\n"):
         tokens = [m.group() for m in _TOKEN.finditer(raw)]
-        comment = tokens.pop() if tokens and tokens[-1].startswith("#") else ""
+        comment = tokens.pop().rstrip() if tokens and tokens[-1].startswith("#") else ""
         if not tokens and not comment:
             if result and (result[-1].code or result[-1].comment):
-                result.append(_Line(0, "", "", ""))
+                result.append(_Line("", "", 0, None, False))
             continue
-        closing = 0
-        for token in tokens:
-            if token not in ")]}":
-                break
-            closing += 1
+        continues = last in ("=", "<-")
         infix = bool(tokens) and _is_infix(tokens) and not continues and last not in _OPENS_VALUE
-        extra = 1 if continues or infix else 0
-        indent = max(0, len(opened) - closing) + (extra if not closing else 0)
-        in_subscript = bool(opened) and opened[-1] == "["
-        result.append(_Line(indent, _spaced(tokens, in_subscript, infix), comment.rstrip(), raw))
+        kind = opened[-1].kind if opened else ""
+        code = _spaced(tokens, kind == "[", infix)
+        closed = None
         for token in tokens:
-            if token in "([{":
-                opened.append(token)
-            elif token in ")]}" and opened:
-                opened.pop()
-        if tokens:
-            last = tokens[-1]
-            continues = last in ("=", "<-")
+            if token not in ")]}" or not opened:
+                break
+            closed = opened.pop()
+        under = closed or (opened[-1] if opened else None)
+        if under is not None and under.kind == "{":
+            under = None
+        blocks = sum(bracket.kind == "{" for bracket in opened)
+        deeper = (continues or infix) and closed is None
+        indent = len(_INDENT) * (blocks + deeper)
+        result.append(_Line(code, comment, indent, under, closed is not None))
+        _follow(tokens, len(result) - 1, opened)
+        last = tokens[-1] if tokens else last
     while result and not (result[-1].code or result[-1].comment):
         result.pop()
     return result
 
 
+def _follow(tokens: list[str], line: int, opened: list[_Bracket]) -> None:
+    """Bring the open brackets up to the end of the line; those it begins with are closed already."""
+    leading = True
+    for at, token in enumerate(tokens):
+        leading = leading and token in ")]}"
+        if token in ("(", "[", "{"):
+            opened.append(_Bracket(token, line, at, at == len(tokens) - 1))
+        elif token in (")", "]", "}") and opened and not leading:
+            opened.pop()
+
+
 def _is_infix(tokens: list[str]) -> bool:
-    return tokens[0] in ("|", "+", "-", "*", "/", "@", "%", "=", "<", ">", "==", "!=", "<=", ">=",
-                         "++", "..", "->", "with", "and", "or", "then", "if", "else", "on")  # fmt: skip
+    return tokens[0] in _INFIX
 
 
 def _spaced(tokens: list[str], in_subscript: bool, infix: bool) -> str:
@@ -131,28 +161,53 @@ def _needs_space(
 
 
 def _align(lines: list[_Line]) -> list[str]:
-    texts = [_INDENT * line.indent + line.code for line in lines]
-    for place in (_after_kind, _equals, None):
+    texts = [" " * line.indent + line.code for line in lines]
+    for place in (_after_kind, _equals):
         for group in _groups(lines, texts, place):
-            _pad(lines, texts, group, place)
-    return [
-        text + line.comment if not line.code and line.comment else text
-        for text, line in zip(texts, lines, strict=True)
-    ]
+            _pad(texts, group, place)
+    indents = [line.indent for line in lines]
+    for i, line in enumerate(lines):
+        if line.under is not None:
+            indents[i] = _hung(line.under, line.closes, texts, indents)
+            texts[i] = " " * indents[i] + line.code
+    _add_comments(lines, texts)
+    return texts
 
 
-_Place = Callable[[_Line, str], int | None]
+def _hung(bracket: _Bracket, closes: bool, texts: list[str], indents: list[int]) -> int:
+    """Behind the bracket where something follows it on its line, else one step in."""
+    if bracket.last:
+        return indents[bracket.line] + (0 if closes else len(_INDENT))
+    places = [match.start() for match in _TOKEN.finditer(texts[bracket.line])]
+    return places[bracket.token] + (0 if closes else 1)
 
 
-def _after_kind(line: _Line, text: str) -> int | None:
+def _add_comments(lines: list[_Line], texts: list[str]) -> None:
+    """Comments of consecutive lines stand in one column."""
+    start = 0
+    for i in range(len(lines) + 1):
+        if i < len(lines) and lines[i].code and lines[i].comment:
+            continue
+        width = max((len(texts[j]) for j in range(start, i)), default=0)
+        for j in range(start, i):
+            texts[j] = texts[j].ljust(width) + "  " + lines[j].comment
+        if i < len(lines) and not lines[i].code:
+            texts[i] += lines[i].comment
+        start = i + 1
+
+
+_Place = Callable[[str], int | None]
+
+
+def _after_kind(text: str) -> int | None:
     """Where the name begins in `head    g = ...`."""
     word, _, rest = text.lstrip().partition(" ")
-    if word not in _KINDS or not rest or word == "recipe" or _equals(line, text) is None:
+    if word not in _KINDS or not rest or _equals(text) is None:
         return None
     return len(text) - len(text.lstrip()) + len(word) + 1
 
 
-def _equals(line: _Line, text: str) -> int | None:
+def _equals(text: str) -> int | None:
     """Where the `=` of a declaration or binding stands."""
     depth = 0
     if text.lstrip().startswith(("fn ", "recipe ", "phase ", "return ")):
@@ -168,30 +223,33 @@ def _equals(line: _Line, text: str) -> int | None:
     return None
 
 
-def _groups(lines: list[_Line], texts: list[str], place: _Place | None) -> list[list[int]]:
-    """Runs of consecutive lines at one indent that have something to line up."""
-    groups: list[list[int]] = [[]]
+def _groups(lines: list[_Line], texts: list[str], place: _Place) -> list[list[int]]:
+    """Runs of statements at one indent that have something to line up.
+
+    What goes on within brackets does not end a run; targets with and without `[...]` are apart.
+    """
+    groups: list[list[int]] = []
+    key: object = None
     for i, (line, text) in enumerate(zip(lines, texts, strict=True)):
-        has = bool(line.comment and line.code) if place is None else place(line, text) is not None
-        joins = bool(groups[-1]) and groups[-1][-1] == i - 1 and (
-            lines[i - 1].indent == line.indent or place is None
-        )
-        if has and (joins or not groups[-1]):
+        if line.inside:
+            continue
+        at = place(text)
+        own = None if at is None else (line.indent, _is_indexed(text, place))
+        if own is not None and own == key:
             groups[-1].append(i)
-        elif has:
+        elif own is not None:
             groups.append([i])
-        elif groups[-1]:
-            groups.append([])
-    return [g for g in groups if g]
+        key = own
+    return groups
 
 
-def _pad(lines: list[_Line], texts: list[str], group: list[int], place: _Place | None) -> None:
-    if place is None:
-        width = max(len(texts[i]) for i in group)
-        for i in group:
-            texts[i] = texts[i].ljust(width) + "  " + lines[i].comment
-        return
-    columns = {i: place(lines[i], texts[i]) or 0 for i in group}
+def _is_indexed(text: str, place: _Place) -> bool:
+    at = _equals(text)
+    return place is _equals and at is not None and "[" in text[:at]
+
+
+def _pad(texts: list[str], group: list[int], place: _Place) -> None:
+    columns = {i: place(texts[i]) or 0 for i in group}
     furthest = max(columns.values())
     for i, column in columns.items():
         texts[i] = texts[i][:column] + " " * (furthest - column) + texts[i][column:]

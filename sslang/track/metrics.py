@@ -40,14 +40,17 @@ class MetricsWriter:
     def append(self, step: int, metrics: Mapping[str, float]) -> None:
         """Write one line and hand it to the operating system.
 
-        Raises DiagnosticError E716 where the disk does not take it.
+        Raises DiagnosticError E716 where the disk does not take it, all of it or none.
         """
         assert not metrics.keys() & {"step", "time"}, "step and time are not names of metrics"
         values = {name: _encode(float(value)) for name, value in metrics.items()}
         line = json.dumps({"step": step, "time": round(time.time(), 3), **values}) + "\n"
+        begin, rest = self._file.tell(), line.encode()
         try:
-            self._file.write(line.encode())
+            while rest:  # a disk that is filling up takes a part before it refuses
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
+            self._file.truncate(begin)
             raise DiagnosticError(
                 Diagnostic(
                     code="E716",

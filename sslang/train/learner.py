@@ -62,7 +62,7 @@ class Learner:
         self.step = 0
         self.method = Method(program, seed, passes=passes, device=device, dtype=dtype)
         if channels_last:
-            self.method.nets.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.method.nets.to(memory_format=torch.channels_last)
         self.method.train()
         self.groups = parameter_groups(self.method, program)
         self.optimizer = _optimizer(recipe, self.groups)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -68,17 +68,13 @@ class Stopper(Protocol):
     def save_due(self) -> bool: ...
 
 
-class Saver(Protocol):
-    def __call__(self, interval: Interval) -> None: ...
-
-
 def train(
     learner: Learner,
     batches: Batches,
     log: Log,
     display: Display,
     stopper: Stopper,
-    save: Saver,
+    save: Callable[[Interval], None],
     evaluator: Evaluator | None,
     interval: Interval,
 ) -> bool:
@@ -90,7 +86,7 @@ def train(
         batch = next(batches)
         report = learner.train_step(batch.pixels, batch.sizes)
         interval.add(report.loss, len(batch.pixels))
-        done = learner.step == learner.total_steps
+        done = bool(learner.step == learner.total_steps)
         if learner.step % LOG_EVERY == 0 or done:
             metrics = measured(learner, batches, report, interval)
             refuse_nan(learner, metrics, batch)

@@ -65,7 +65,8 @@ def test_last_batch(last: LastBatch, steps: int, lengths: list[int]) -> None:
 
 def test_wrap_with_fewer_images_than_a_batch() -> None:
     rows = Plan(3, 8, "wrap", seed=0, phase="train").rows(0)
-    assert len(rows) == 8 and np.bincount(rows).max() <= 3
+    assert len(rows) == 8
+    assert np.bincount(rows).max() <= 3
 
 
 def test_a_step_is_a_function_of_seed_phase_and_step() -> None:
@@ -79,7 +80,8 @@ def test_a_step_is_a_function_of_seed_phase_and_step() -> None:
 
 def test_memory_source_gives_pixels_and_labels() -> None:
     batch = next(batches(array_source()))
-    assert batch.pixels.shape == (4, 3, 4, 6) and batch.pixels.dtype == torch.uint8
+    assert batch.pixels.shape == (4, 3, 4, 6)
+    assert batch.pixels.dtype == torch.uint8
     assert batch.pixels.is_contiguous()
     assert torch.equal(batch.pixels[:, 0, 0, 0].long(), batch.index)
     assert torch.equal(batch.label, batch.index)
@@ -101,10 +103,11 @@ def test_any_number_of_workers_gives_the_same_batches(tmp_path: Path) -> None:
     path = str(folder(tmp_path))
     before = torch.random.get_rng_state()
     by_workers = []
-    for workers in (0, 1, 3):
+    for workers in (0, 1, 2):
         with batches(image_folder("train", path=path), workers=workers, first_step=1) as made:
             by_workers.append(list(islice(made, 5)))
-            assert made.wait_seconds > 0 and made.step == 6
+            assert made.wait_seconds > 0
+            assert made.step == 6
     for other in by_workers[1:]:
         assert all(same(a, b) for a, b in zip(by_workers[0], other, strict=True))
     assert torch.equal(before, torch.random.get_rng_state()), "the global stream moved"

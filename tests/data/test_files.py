@@ -25,10 +25,13 @@ def test_flat_folder_is_all_train_without_labels(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("passed over")
     (tmp_path / ".hidden.png").write_text("passed over")
     train = open_source("image_folder", "train", path=str(tmp_path))
-    assert len(train) == 5 and train.classes is None and train.resolution == (8, 8)
+    assert len(train) == 5
+    assert train.classes is None
+    assert train.resolution == (8, 8)
     assert [train.label(i) for i in range(5)] == [-1] * 5
     assert [int(train.read(i)[0, 0, 0]) for i in range(5)] == list(range(5))
-    assert train.array() is None and not train.skipped
+    assert train.array() is None
+    assert not train.skipped
     assert len(open_source("image_folder", "test", path=str(tmp_path))) == 0
 
 
@@ -39,7 +42,8 @@ def test_class_folders_are_split_by_name(tmp_path: Path) -> None:
     train = open_source("image_folder", "train", path=str(tmp_path), test=0.25)
     test = open_source("image_folder", "test", path=str(tmp_path), test=0.25)
     assert train.classes == test.classes == ("ape", "cat")
-    assert len(train) + len(test) == 120 and 15 <= len(test) <= 45
+    assert len(train) + len(test) == 120
+    assert 15 <= len(test) <= 45
     seen = [int(s.read(i)[0, 0, 0]) for s in (train, test) for i in range(len(s))]
     assert sorted(seen) == list(range(120))
     for i in range(len(test)):
@@ -69,10 +73,12 @@ def test_classes_option(tmp_path: Path) -> None:
     paint(tmp_path / "a" / "1.png", 1)
     paint(tmp_path / "b" / "1.png", 1)
     none = open_source("image_folder", "train", path=str(tmp_path), classes="none")
-    assert none.classes is None and len(none) == 2
+    assert none.classes is None
+    assert len(none) == 2
     paint(tmp_path / "beside.png", 1)
     mixed = open_source("image_folder", "train", path=str(tmp_path))
-    assert mixed.classes is None and len(mixed) == 3
+    assert mixed.classes is None
+    assert len(mixed) == 3
     with pytest.raises(DiagnosticError, match=r"beside\.png") as error:
         open_source("image_folder", "train", path=str(tmp_path), classes="folders")
     assert code_of(error) == "E604"
@@ -83,7 +89,8 @@ def test_links_do_not_run_in_circles(tmp_path: Path) -> None:
     (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / "a" / "dangling.png").symlink_to(tmp_path / "nothing.png")
     source = open_source("image_folder", "train", path=str(tmp_path))
-    assert len(source) == 1 and not source.skipped
+    assert len(source) == 1
+    assert not source.skipped
 
 
 def test_bad_headers_leave_the_source(tmp_path: Path) -> None:
@@ -124,11 +131,13 @@ def test_resolution_and_limit(tmp_path: Path) -> None:
     source = open_source("image_folder", "train", path=str(tmp_path))
     assert source.resolution == (40, 60)
     limited = open_source("image_folder", "train", path=str(tmp_path), limit=20)
-    assert limited.resolution is None and limited.read(0).shape == (20, 30, 3)
+    assert limited.resolution is None
+    assert limited.read(0).shape == (20, 30, 3)
     assert limited.digest != source.digest
     paint(tmp_path / "2.png", 1, size=(61, 40))
     both = open_source("image_folder", "train", path=str(tmp_path))
-    assert both.resolution is None and both.digest != source.digest
+    assert both.resolution is None
+    assert both.digest != source.digest
     again = open_source("image_folder", "train", path=str(tmp_path))
     assert again.digest == both.digest
 

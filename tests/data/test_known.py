@@ -29,11 +29,14 @@ def test_fashion_mnist_from_idx_files(tmp_path: Path, ending: str, below: str) -
     write_idx(tmp_path / below / f"t10k-images-idx3-ubyte{ending}", images)
     write_idx(tmp_path / below / f"t10k-labels-idx1-ubyte{ending}", np.array([9, 0, 4], np.uint8))
     source = open_source("fashion_mnist", "test", path=str(tmp_path))
-    assert len(source) == 3 and source.resolution == (28, 28)
-    assert source.classes is not None and source.classes[source.label(0)] == "Ankle boot"
+    assert len(source) == 3
+    assert source.resolution == (28, 28)
+    assert source.classes is not None
+    assert source.classes[source.label(0)] == "Ankle boot"
     assert np.array_equal(source.read(1), images[1][..., None].repeat(3, axis=2))
     array = source.array()
-    assert array is not None and array.shape == (3, 28, 28, 3)
+    assert array is not None
+    assert array.shape == (3, 28, 28, 3)
 
 
 def test_damaged_idx_files(tmp_path: Path) -> None:
@@ -53,13 +56,12 @@ def test_absent_files_say_how_to_download(tmp_path: Path, kind: str) -> None:
     with pytest.raises(DiagnosticError) as error:
         open_source(kind, "train", path=str(tmp_path))
     diagnostic = error.value.diagnostics[0]
-    assert diagnostic.code == "E601" and "download = true" in diagnostic.hint
+    assert diagnostic.code == "E601"
+    assert "download = true" in diagnostic.hint
 
 
 @pytest.mark.parametrize(("kind", "classes"), [("cifar10", 10), ("cifar100", 100)])
-def test_cifar(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, classes: int
-) -> None:
+def test_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, classes: int) -> None:
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
     base = tmp_path / ("cifar-10-batches-py" if classes == 10 else "cifar-100-python")
     base.mkdir()
@@ -71,7 +73,8 @@ def test_cifar(
     (base / ("batches.meta" if classes == 10 else "meta")).write_bytes(pickle.dumps(meta))
     (base / ("test_batch" if classes == 10 else "test")).write_bytes(pickle.dumps(batch))
     source = open_source(kind, "test", path=str(tmp_path))
-    assert len(source) == 2 and source.classes == tuple(names)
+    assert len(source) == 2
+    assert source.classes == tuple(names)
     assert [source.label(i) for i in range(2)] == [3, classes - 1]
     assert np.array_equal(source.read(0).transpose(2, 0, 1).ravel(), row)
 
@@ -107,7 +110,9 @@ def test_imagenet_folders_and_absence(tmp_path: Path) -> None:
         (tmp_path / part / name).mkdir(parents=True)
         Image.new("RGB", (40, 30)).save(tmp_path / part / name / "a.JPEG")
     test = open_source("imagenet", "test", path=str(tmp_path))
-    assert len(test) == 1 and test.classes == ("n01", "n02") and test.label(0) == 1
+    assert len(test) == 1
+    assert test.classes == ("n01", "n02")
+    assert test.label(0) == 1
 
 
 def test_imagenet_archives_that_are_not_whole(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ The result depends on the package and on this file alone: the same pictures, in 
 in the same split. What is taken in, and what is not:
 
 * links, files that cannot be read and blank pictures are left out, as are pictures that show
-  the mark of a firm or a product, or that are damaged (`EXCLUDED`);
-* a picture is composed on white, padded to a square and reduced to `SIDE` pixels;
+  the mark of a firm or a product, or that are damaged (`choice.py`);
+* a picture is composed on white, cropped to what is drawn, padded to a square and reduced to
+  `SIDE` pixels;
 * of near-duplicates one stays (`sslang.data.embedded.duplicates`), so that none is in both parts;
 * a labelled picture is in the test part if the hash of its path says so (`TEST_SHARE`).
 """
@@ -34,6 +35,7 @@ PACKAGE_DIR = Path("/usr/share/openclipart/png")
 SIDE = 32
 COLUMNS = 64
 TEST_SHARE = 0.37
+NEARLY_WHITE = 250
 _REDUCED_FIRST = 256
 
 
@@ -83,7 +85,7 @@ def gather(package: Path) -> list[Picture]:
         except UnreadableImageError as error:
             print(f"left out: {error.skipped.path}: {error.skipped.reason}", file=sys.stderr)
             continue
-        if int(pixels.min()) < 250:
+        if pixels is not None:
             found.append(Picture(path, label, pixels))
     return sorted(found, key=lambda p: (p.label == UNKNOWN_LABEL, p.path))
 
@@ -96,8 +98,17 @@ def label_of(path: str) -> int | None:
     return UNKNOWN_LABEL if path.startswith(UNLABELLED) else None
 
 
-def tile(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture uint8 [H, W, 3] on a white square of SIDE x SIDE pixels, centred."""
+def tile(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """What is drawn in uint8 [H, W, 3], on a white square of SIDE x SIDE pixels, centred.
+
+    None for a blank picture.
+    """
+    drawn: NDArray[np.bool_] = pixels.min(axis=2) < NEARLY_WHITE
+    if not drawn.any():
+        return None
+    top, bottom = np.flatnonzero(drawn.any(axis=1))[[0, -1]]
+    left, right = np.flatnonzero(drawn.any(axis=0))[[0, -1]]
+    pixels = pixels[top : bottom + 1, left : right + 1]
     height, width = pixels.shape[:2]
     side = max(height, width)
     square = Image.new("RGB", (side, side), (255, 255, 255))

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-HASH_DISTANCE = 24
-COLOUR_DISTANCE = 12.0
+HASH_DISTANCE = 16
+COLOUR_DISTANCE = 10.0
 _STEP = 2
 
 
@@ -20,8 +20,8 @@ def without_duplicates(pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:
     square. No two pictures that stay are near-duplicates, so no split can divide a pair.
     """
     bits = difference_hashes(pictures).astype(np.float32)
-    colours = np.stack([_thumbnail(p, "RGB", 8) for p in pictures])
-    colours = colours.reshape(len(pictures), -1).astype(np.float32)
+    thumbnails = np.stack([_thumbnail(p, "RGB", 8) for p in pictures])
+    colours = thumbnails.reshape(len(pictures), -1).astype(np.float32)
     near = _squared_distances(bits) <= HASH_DISTANCE + 0.5
     near &= _squared_distances(colours) <= COLOUR_DISTANCE**2 * colours.shape[1]
     stays = np.ones(len(pictures), dtype=np.bool_)
@@ -52,4 +52,5 @@ def _thumbnail(picture: NDArray[np.uint8], mode: str, side: int) -> NDArray[np.u
 def _squared_distances(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Squared distances between all `rows` [N, D], [N, N]; for bits, how many differ."""
     lengths = np.square(rows).sum(axis=1)
-    return lengths[:, None] + lengths[None] - 2.0 * (rows @ rows.T)
+    distances: NDArray[np.float32] = lengths[:, None] + lengths[None] - 2.0 * (rows @ rows.T)
+    return distances

@@ -17,10 +17,12 @@ def test_the_set_is_what_is_promised() -> None:
     train, test = open_source("embedded", "train"), open_source("embedded", "test")
     assert time.perf_counter() - start < 2
     assert IMAGES.stat().st_size + INDEX.stat().st_size <= 5_000_000
-    assert train.classes == test.classes == tuple(CLASSES) and 8 <= len(CLASSES) <= 10
+    assert train.classes == test.classes == tuple(CLASSES)
+    assert 8 <= len(CLASSES) <= 10
     assert train.resolution == test.resolution in ((32, 32), (48, 48))
     labels = np.array([test.label(i) for i in range(len(test))])
-    assert len(test) >= 1000 and (labels >= 0).all()
+    assert len(test) >= 1000
+    assert (labels >= 0).all()
     assert np.bincount(labels, minlength=len(CLASSES)).min() >= 20
     assert {train.label(i) for i in range(len(train))} == set(range(-1, len(CLASSES)))
     labelled = open_source("embedded", "train", unlabeled=False)
@@ -30,7 +32,8 @@ def test_the_set_is_what_is_promised() -> None:
 
 def test_no_near_duplicates_within_or_across_the_splits() -> None:
     arrays = [open_source("embedded", split).array() for split in ("train", "test")]
-    assert arrays[0] is not None and arrays[1] is not None
+    assert arrays[0] is not None
+    assert arrays[1] is not None
     assert without_duplicates(np.concatenate([arrays[0], arrays[1]])).all()
 
 
@@ -83,7 +86,9 @@ def test_build_on_a_small_package(tmp_path: Path) -> None:
     assert [p.path for p in pictures] == [
         *(f"animals/{i}.png" for i in range(6)), "animals/twin.png", "shapes/a.png"
     ]  # fmt: skip
-    assert [p.label for p in pictures] == [0] * 7 + [-1] and not pictures[-1].is_test
+    assert [p.label for p in pictures] == [0] * 7 + [-1]
+    assert not pictures[-1].is_test
     pixels = pictures[0].pixels
     assert pixels.shape == (build.SIDE, build.SIDE, 3)
-    assert (pixels[0] == 255).all() and (pixels[build.SIDE // 2] != 255).any()
+    assert (pixels[0] == 255).all()
+    assert (pixels[build.SIDE // 2] != 255).any()

@@ -129,7 +129,8 @@ def test_boxes_are_distributed_as_torchvisions(
     for mine, other in ((ours, theirs), (ours**2, theirs**2)):
         error = np.sqrt((mine.var(0) + other.var(0)) / count)
         assert (np.abs(mine.mean(0) - other.mean(0)) <= 4.5 * error + 1e-9).all()
-    assert (ours[:, :2] >= 0).all() and (ours[:, 2:] > 0).all()
+    assert (ours[:, :2] >= 0).all()
+    assert (ours[:, 2:] > 0).all()
     assert (ours[:, :2] + ours[:, 2:] <= sizes).all()
 
 
@@ -168,7 +169,7 @@ def test_random_crop_reaches_every_position_equally() -> None:
 
 
 def test_random_crop_refuses_an_image_that_is_too_small() -> None:
-    images, sizes = stored(20, 24, 24)
+    images, sizes = stored(24, 24, 24)
     sizes[5] = (20, 23)
     with pytest.raises(ValueError, match="larger than image 5 of the batch: 20 x 23"):
         views.random_crop(images, sizes, draws("random_crop"), size=21 + 2, padding=1)
@@ -196,7 +197,8 @@ def test_resize_is_torchvisions_and_pads_with_zeros(mode: Interpolation, size: i
         height, width = resized[row]
         assert expected.shape[-2:] == (height, width)
         torch.testing.assert_close(out[row, :, :height, :width], expected, rtol=0, atol=2e-5)
-        assert not out[row, :, height:].any() and not out[row, :, :, width:].any()
+        assert not out[row, :, height:].any()
+        assert not out[row, :, :, width:].any()
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,0 +1,47 @@
+"""All findings about a program, and about a file under all of its recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sslang.checks.batch import batch_facts
+from sslang.checks.gradient import gradient_flow
+from sslang.diagnostics import Diagnostic, Source, nearest
+from sslang.ir.build import build
+from sslang.ir.program import Program
+from sslang.model.resolve import Module, load, resolve
+
+_CHECKS = (gradient_flow, batch_facts)
+
+
+def check_program(program: Program) -> list[Diagnostic]:
+    """What building found, then, where the program is whole, what the checks find."""
+    found = list(program.diagnostics)
+    if not any(d.is_error for d in found):
+        for check in _CHECKS:
+            found.extend(check(program))
+    return list(dict.fromkeys(found))
+
+
+def check_file(source: Source) -> list[Diagnostic]:
+    """Every finding of a spec under every one of its recipes, each once, in order of the text."""
+    module = load(source)
+    found: list[Diagnostic] = []
+    used: set[str] = set()
+    recipes: list[str | None] = [*module.recipes] or [None]
+    for recipe in recipes:
+        program = build(resolve(module, recipe))
+        found.extend(check_program(program))
+        used |= program.used
+    if not any(d.is_error for d in found):
+        found.extend(_unused(module, used))
+    unique = list(dict.fromkeys(found))
+    return sorted(unique, key=lambda d: (d.span is None, d.span.start if d.span else 0))
+
+
+def _unused(module: Module, used: set[str]) -> Iterator[Diagnostic]:
+    for name, entry in module.namespace.entries.items():
+        if name not in used and name not in ("loss", "features"):
+            message = f"`{name}` is used under no recipe"
+            yield Diagnostic("E207", message, entry.span, hint=nearest(name, used) or
+                             "take it away, or use it")  # fmt: skip

@@ -1,0 +1,68 @@
+"""`sslang runs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sslang.cli.shared import as_json, print_json, reporting
+
+_METRICS = ("train/loss", "eval/knn_top1_at_init", "eval/knn_top1", "eval/linear_top1",
+            "health/effective_rank")  # fmt: skip
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@as_json
+@reporting
+def command(out: Path, json_: bool) -> None:
+    """List the runs below --out: method, recipe, state, what each reached."""
+    from sslang.track.run_folder import list_runs
+
+    rows = []
+    for folder in list_runs(out):
+        record = folder.record()
+        last: dict[str, float] = {}
+        step = 0
+        for row in folder.metrics():
+            last.update(row.metrics)
+            step = max(step, row.step)
+        rows.append(
+            {
+                "run": folder.title,
+                "method": record.method,
+                "recipe": record.recipe,
+                "seed": record.seed,
+                "status": folder.status(),
+                "step": step,
+                **{name: last[name] for name in _METRICS if name in last},
+            }
+        )
+    if json_:
+        print_json(rows)
+        return
+    if not rows:
+        click.echo(f"no runs below {out}; begin one: sslang run specs/simclr.ssl", err=True)
+        return
+    _table(rows)
+
+
+def _table(rows: list[dict[str, object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    names = ["run", "method", "recipe", "seed", "status", "step", *_METRICS]
+    shown = [n for n in names if any(n in row for row in rows)]
+    table = Table(box=None, pad_edge=False)
+    for name in shown:
+        table.add_column(name.rpartition("/")[2], overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row.get(name)) for name in shown))
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,58 @@
+"""What the commands share: the frame that turns errors into diagnostics, and output."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+
+from sslang.diagnostics import Diagnostic, DiagnosticError, render, to_json
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+as_json = click.option("--json", "json_", is_flag=True, help="Data for programs on standard output.")
+
+
+def reporting(function: Command) -> Command:
+    """DiagnosticErrors become text (or JSON) and exit status 1."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except DiagnosticError as error:
+            if kwargs.get("json_"):
+                print_json({"diagnostics": [to_json(d) for d in error.diagnostics]})
+            else:
+                print_diagnostics(error.diagnostics)
+            raise SystemExit(1) from None
+
+    return wrapped  # type: ignore[return-value]
+
+
+def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
+    """Full form on standard error, coloured on a terminal."""
+    import os
+
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    for diagnostic in diagnostics:
+        print(render(diagnostic, colour=colour), file=sys.stderr)
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value))
+
+
+def count(diagnostics: Iterable[Diagnostic]) -> str:
+    """`2 errors, 1 warning`, or `no findings`."""
+    kinds = [d.severity for d in diagnostics]
+    parts = []
+    for kind in ("error", "warning", "note"):
+        number = kinds.count(kind)
+        if number:
+            parts.append(f"{number} {kind}{'s' if number > 1 else ''}")
+    return ", ".join(parts) or "no findings"

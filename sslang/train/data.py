@@ -1,0 +1,77 @@
+"""The data that a recipe names, opened, and the facts of a spec that need its size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sslang.data.source import Source
+from sslang.data.sources import open_source
+from sslang.diagnostics import Diagnostic, DiagnosticError
+from sslang.ir.graph import APPLY
+from sslang.ir.program import Program
+from sslang.model.recipe import Recipe
+from sslang.ops.schedules import Schedule
+from sslang.train.learner import steps_per_epoch
+
+
+@dataclass(frozen=True)
+class Data:
+    """Both splits of the data set of a recipe."""
+
+    train: Source
+    test: Source
+    name: str
+
+
+def open_data(program: Program) -> Data:
+    """Open what the recipe's `data` names; what goes wrong points at that line."""
+    recipe = _recipe(program)
+    options: dict[str, Any] = {n: getattr(recipe.data, n) for n in type(recipe.data).model_fields}
+    try:
+        train = open_source(recipe.data.word, "train", **options)
+        test = open_source(recipe.data.word, "test", **options)
+    except DiagnosticError as error:
+        span = program.spans.get("data")
+        raise DiagnosticError(
+            *(
+                Diagnostic(d.code, d.message, d.span or span, d.labels, d.hint)
+                for d in error.diagnostics
+            )
+        ) from None
+    return Data(train, test, recipe.data.word)
+
+
+def data_facts(program: Program, images: int) -> list[Diagnostic]:
+    """What can be wrong with a spec for so many images: length, schedules, a last row alone."""
+    recipe = _recipe(program)
+    found: list[Diagnostic] = []
+    spans = program.spans
+    if recipe.last_batch == "drop" and images < recipe.batch:
+        message = f"the data has {images} images, fewer than the batch of {recipe.batch}"
+        return [Diagnostic("E602", message, spans.get("batch"), hint="take a smaller batch")]
+    epoch = steps_per_epoch(recipe, images)
+    total = round(recipe.length.steps(epoch))
+    if total < 1:
+        message = f"{recipe.length} of {images} images are fewer than one step"
+        return [Diagnostic("E506", message, spans.get("length"))]
+    places = [("optimizer", getattr(recipe.optimizer, n)) for n in type(recipe.optimizer).model_fields]
+    places += [(a.branch, a.momentum) for a in program.averages]
+    for name, value in places:
+        for duration in value.durations() if isinstance(value, Schedule) else ():
+            if duration.steps(epoch) > total:
+                message = f"a schedule of `{name}` has {duration}; the run has {total} steps"
+                found.append(Diagnostic("E504", message, spans.get(name),
+                                        hint="shorten it, or lengthen the run"))  # fmt: skip
+    alone = recipe.last_batch == "keep" and images % recipe.batch == 1
+    if alone and any(n.op == APPLY for n in program.step.nodes):
+        message = "the last batch of an epoch has one image, which has no batch statistics"
+        found.append(Diagnostic("E602", message, spans.get("last_batch") or spans.get("batch"),
+                                hint="`last_batch = drop` or `wrap`"))  # fmt: skip
+    return found
+
+
+def _recipe(program: Program) -> Recipe:
+    recipe = program.spec.recipe
+    assert recipe is not None, "the program has no recipe"
+    return recipe

@@ -1,0 +1,184 @@
+"""Runs from start to end: the record they leave, repetition, interruption."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import sslang
+from sslang.diagnostics import DiagnosticError
+from sslang.train import checkpoint, run
+from sslang.train.options import RunOptions
+from tests.conftest import ROOT, TINY
+
+
+def options(out: Path, **changes: object) -> RunOptions:
+    given = {"device": "cpu", "workers": 0, "out": out, "tracking": "off", "quiet": True, **changes}
+    return RunOptions(**given)  # type: ignore[arg-type]
+
+
+def lines(folder: Path) -> list[dict[str, float]]:
+    """metrics.jsonl without what depends on the clock."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in rows]
+
+
+def start(name: str, out: Path, *more: str, save_every: float = 60.0) -> list[str]:
+    return [
+        sys.executable, "-m", "sslang.cli", "run", f"specs/{name}.ssl", *TINY[name], *more,
+        "--device", "cpu", "--tracking", "off", "--out", str(out), "--save-every", str(save_every),
+    ]  # fmt: skip
+
+
+def final_state(folder: Path) -> dict[str, torch.Tensor]:
+    loaded = checkpoint.load_latest(folder / "checkpoints")
+    assert loaded is not None
+    state: dict[str, torch.Tensor] = loaded.payload["learner"]["method"]
+    return state
+
+
+def test_a_run_leaves_its_record(spec: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    program = sslang.load(spec, None, tiny)
+    outcome = run.run(program, options(tmp_path), spec.read_text(), spec.stem)
+    folder = outcome.folder
+    assert outcome.finished
+    assert folder.status() == "FINISHED"
+    rows = lines(folder.path)
+    assert rows[0].keys() == {"step", "eval/knn_top1_at_init"}
+    assert rows[1]["step"] == 10
+    assert {"train/loss", "train/lr", "health/embedding_std", "health/effective_rank"} <= rows[1].keys()
+    assert rows[-1]["step"] == 12
+    assert 0 < outcome.results["eval/knn_top1"] < 1
+    assert folder.resolved_path.read_text() == program.spec.text
+    names = {p.name for p in folder.artifacts.iterdir()}
+    wanted = {"spec.ssl", "resolved.ssl", "ir.txt", "generated.py", "graph.svg", "views.png",
+              "loss.png", "encoder", "evaluation.json"}  # fmt: skip
+    assert wanted <= names
+    assert (folder.artifacts / "encoder" / "model.safetensors").is_file()
+    record = json.loads((folder.artifacts / "evaluation.json").read_text())["eval/knn_top1"]
+    hits = record["hits"]
+    assert hits.count("1") / len(hits) == pytest.approx(outcome.results["eval/knn_top1"])
+
+
+def test_the_same_seed_gives_the_same_lines_for_any_number_of_workers(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    _write_images(images, 80)
+    overrides = (*TINY["simclr"], f'data=image_folder("{images}")', "batch=16", "length=11 steps")
+    found = []
+    for workers in (0, 2, 2):
+        program = sslang.load(ROOT / "specs/simclr.ssl", None, overrides)
+        outcome = run.run(program, options(tmp_path / "runs", workers=workers), "", "simclr")
+        found.append(lines(outcome.folder.path))
+    assert found[0] == found[1] == found[2]
+    assert any("train/loss" in row for row in found[0])
+    program = sslang.load(ROOT / "specs/simclr.ssl", None, overrides)
+    other = run.run(program, options(tmp_path / "runs", seed=1), "", "simclr")
+    assert lines(other.folder.path) != found[0]
+
+
+def _write_images(folder: Path, count: int) -> None:
+    from PIL import Image
+
+    from sslang.emit import draws
+
+    key = draws.stream_key(0, "test images")
+    for i in range(count):
+        height, width = 20 + i % 7, 24 - i % 5
+        pixels = draws.uniform(key, i, height, width * 3).reshape(height, width, 3)
+        place = folder / f"class{i % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 255).astype("uint8")).save(place / f"{i}.png")
+
+
+@pytest.mark.parametrize("name", ["mocov2", "byol"])
+def test_a_killed_run_resumes_to_the_same_bits(name: str, tmp_path: Path) -> None:
+    whole = subprocess.run(start(name, tmp_path / "whole", "length=40 steps"), cwd=ROOT,
+                           capture_output=True, text=True, check=False)  # fmt: skip
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        start(name, tmp_path / "killed", "length=40 steps", save_every=0.0), cwd=ROOT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    folder = _wait_for_step(tmp_path / "killed" / name, 5, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    resumed = subprocess.run(
+        [sys.executable, "-m", "sslang.cli", "run", "--resume", str(folder)], cwd=ROOT,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert resumed.returncode == 0, resumed.stderr
+    (other,) = (tmp_path / "whole" / name).iterdir()
+    expected, found = final_state(other), final_state(folder)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[k], found[k]) for k in expected)
+    assert lines(folder) == lines(other)
+
+
+def _wait_for_step(runs: Path, step: int, process: subprocess.Popen[bytes]) -> Path:
+    for _ in range(600):
+        assert process.poll() is None, "the run ended before it was killed"
+        found = sorted(runs.glob("*/checkpoints/step-*.pt"))
+        if found and int(found[-1].stem.removeprefix("step-")) >= step:
+            return found[-1].parent.parent
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint appeared")
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        start("simclr", tmp_path, "length=100000 steps", save_every=0.0), cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    folder = _wait_for_step(tmp_path / "simclr", 3, process)  # type: ignore[arg-type]
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"sslang run --resume {folder}" in said
+    assert "Traceback" not in said
+    assert json.loads((folder / "run.json").read_text())["status"] == "KILLED"
+
+
+def test_sigterm_asks_to_be_run_again(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        start("simclr", tmp_path, "length=100000 steps", save_every=0.0), cwd=ROOT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    _wait_for_step(tmp_path / "simclr", 1, process)
+    process.terminate()
+    assert process.wait(timeout=60) == 75
+
+
+def test_resume_refuses_another_spec(tmp_path: Path) -> None:
+    program = sslang.load(ROOT / "specs/simclr.ssl", None, TINY["simclr"])
+    outcome = run.run(program, options(tmp_path), "", "simclr")
+    other = sslang.load(ROOT / "specs/simclr.ssl", None, (*TINY["simclr"], "temperature=0.3"))
+    with pytest.raises(DiagnosticError, match="E702"):
+        run.resume(outcome.folder, other, options(tmp_path))
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path: Path) -> None:
+    overrides = (*TINY["simclr"], "optimizer=sgd(lr = 1e25)")
+    program = sslang.load(ROOT / "specs/simclr.ssl", None, overrides)
+    with pytest.raises(DiagnosticError, match="E703"):
+        run.run(program, options(tmp_path), "", "simclr")
+    (folder,) = (tmp_path / "simclr").iterdir()
+    assert json.loads((folder / "run.json").read_text())["status"] == "FAILED"
+
+
+def test_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sslang.train.dry_run import dry_run
+
+    program = sslang.load(ROOT / "specs/mocov3_vit.ssl", None, TINY["mocov3_vit"])
+    monkeypatch.chdir(tmp_path)
+    report = dry_run(program, options(tmp_path))
+    assert report.steps == 12
+    assert report.frozen == 2
+    assert "momentum of target" in report.schedules
+    assert list(tmp_path.iterdir()) == []
