@@ -16,7 +16,8 @@ from sslang.train.options import RunOptions
 @click.option("--device", help="cpu, cuda, ...; the best there is if not named.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32")
 @click.option("--compile", "compile_", is_flag=True, help="Run the step through torch.compile.")
-@click.option("--channels-last", is_flag=True, help="Images in memory as NHWC.")
+@click.option("--channels-last/--no-channels-last", default=True, show_default=True,
+              help="Images in memory as NHWC, which convolutions are faster on.")  # fmt: skip
 @as_json
 @reporting
 def command(

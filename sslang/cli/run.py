@@ -27,7 +27,8 @@ from sslang.train.options import RunOptions
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
               show_default=True, help="bfloat16 is autocast.")  # fmt: skip
 @click.option("--compile", "compile_", is_flag=True, help="Run the step through torch.compile.")
-@click.option("--channels-last", is_flag=True, help="Images in memory as NHWC.")
+@click.option("--channels-last/--no-channels-last", default=True, show_default=True,
+              help="Images in memory as NHWC, which convolutions are faster on.")  # fmt: skip
 @click.option("--tracking", metavar="URI", help="An MLflow URI, or `off`.")
 @click.option("--save-every", type=float, default=60.0, show_default=True, metavar="SECONDS",
               help="How often to save a checkpoint.")  # fmt: skip

@@ -56,10 +56,13 @@ def _table(rows: list[dict[str, object]]) -> None:
     shown = [n for n in names if any(n in row for row in rows)]
     table = Table(box=None, pad_edge=False)
     for name in shown:
-        table.add_column(name.rpartition("/")[2], overflow="fold")
+        table.add_column(name.rpartition("/")[2], no_wrap=True)
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in shown))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=240)
+    console.print(table)
 
 
 def _cell(value: object) -> str:

@@ -54,6 +54,12 @@ class Span:
         line, column = self.source.position(self.start)
         return f"{self.source.name}:{line}:{column}"
 
+    @property
+    def first_line(self) -> Span:
+        """Its part on the line where it begins."""
+        end = self.source.text.find("\n", self.start, self.end)
+        return self if end < 0 else Span(self.source, self.start, end)
+
     def to(self, other: Span) -> Span:
         """The range from the start of this one to the end of `other`."""
         return Span(self.source, self.start, max(self.end, other.end))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sslang.ir.graph import APPLY, IMAGE, MEMBER, PERMUTATION, PERMUTE, READ, SCHEDULE, SIZE, UNPERMUTE, Graph
 from sslang.ops import PRIMITIVES
-from sslang.types import TensorType
+from sslang.types import TensorType, Type
 from sslang.types.dims import scale
 
 _OWN = frozenset((IMAGE, APPLY, MEMBER, PERMUTATION, PERMUTE, UNPERMUTE, READ, SCHEDULE, SIZE))
@@ -12,7 +12,7 @@ _OWN = frozenset((IMAGE, APPLY, MEMBER, PERMUTATION, PERMUTE, UNPERMUTE, READ, S
 
 def verify(graph: Graph) -> None:
     """Names are unique, uses follow definitions, ops are known, members add up."""
-    types = {}
+    types: dict[str, Type] = {}
     for node in graph.nodes:
         assert node.name.isidentifier(), f"`{node.name}` is no identifier"
         assert node.name not in types, f"two nodes are called `{node.name}`"

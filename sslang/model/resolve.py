@@ -8,15 +8,17 @@ from pathlib import Path
 
 from sslang.diagnostics import Diagnostic, DiagnosticError, Label, Source, Span, nearest
 from sslang.model.recipe import FIELDS
+from sslang.ops import PRIMITIVES
 from sslang.std import prelude_files
 from sslang.syntax import tree
-from sslang.syntax.parser import parse
+from sslang.syntax.parser import MAX_CHARACTERS, parse
 
 _LATER = {
     "bank": "memory banks",
     "weight": "trained weights outside a net",
     "state": "states of their own",
 }
+MAX_BASES = 30
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Entry:
     home: Namespace | None = field(repr=False, compare=False)  # None: the spec under its overlays
     span: Span = field(repr=False, compare=False)
     layer: str = "spec"  # what set the value: spec, the name of a recipe, or "command line"
+    declared: tree.Node | None = field(default=None, repr=False)  # the file's own right side
 
 
 @dataclass(eq=False)
@@ -77,10 +80,15 @@ class Resolved:
 def read(path: Path) -> Source:
     """The text of a spec; DiagnosticError E206 or E104 where there is none."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(4 * MAX_CHARACTERS + 1)
     except OSError as error:
         reason = error.strerror or "unreadable"
         raise DiagnosticError(Diagnostic("E206", f"{path}: {reason.lower()}")) from None
+    except ValueError:
+        raise DiagnosticError(Diagnostic("E206", f"{str(path)!r} is no path")) from None
+    if len(data) > 4 * MAX_CHARACTERS:
+        raise DiagnosticError(Diagnostic("E104", f"{path} is longer than 1 MB"))
     try:
         return Source(str(path), data.decode("utf-8-sig").replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
@@ -133,12 +141,14 @@ def _declare(file: tree.File, module: Module) -> None:
                 entry = Entry(target.name, "binding", value, target, module.home, target.span)
                 _add(module, entry)
             case tree.Function(name):
-                _add(module, Entry(name, "fn", statement, None, module.home, statement.span))
+                span = statement.span.first_line
+                _add(module, Entry(name, "fn", statement, None, module.home, span))
             case tree.Write():
                 module.writes.append(statement)
             case tree.Recipe(name):
                 if name in module.recipes:
-                    _twice(module, name, statement.span, module.recipes[name].span)
+                    first = module.recipes[name].span.first_line
+                    _twice(module, name, statement.span.first_line, first)
                 module.recipes[name] = statement
             case tree.Use():
                 _use(statement, module)
@@ -154,7 +164,7 @@ def _declare(file: tree.File, module: Module) -> None:
 
 def _not_yet(module: Module, statement: tree.Node, what: str) -> None:
     message = f"{what} are not compiled by this version"
-    module.diagnostics.append(Diagnostic("E210", message, statement.span))
+    module.diagnostics.append(Diagnostic("E210", message, statement.span.first_line))
 
 
 def _add(module: Module, entry: Entry) -> None:
@@ -164,8 +174,12 @@ def _add(module: Module, entry: Entry) -> None:
         return
     parent = module.namespace.parent
     hidden = parent.find(entry.name) if parent is not None else None
-    if hidden is not None and hidden.kind == "fn" and entry.kind != "fn":
+    if hidden is not None and hidden.value != entry.value:
         message = f"`{entry.name}` takes the place of the prelude's `{entry.name}`"
+        label = Label(hidden.span, "the prelude's")
+        module.diagnostics.append(Diagnostic("E208", message, entry.span, (label,)))
+    elif hidden is None and parent is not None and entry.name in PRIMITIVES:
+        message = f"`{entry.name}` takes the place of the primitive `{entry.name}`"
         module.diagnostics.append(Diagnostic("E208", message, entry.span))
     module.namespace.entries[entry.name] = entry
 
@@ -192,6 +206,9 @@ def _use(statement: tree.Use, module: Module) -> None:
     file, diagnostics = parse(source)
     other = Module(source, None, Namespace(parent=prelude().namespace), [], {}, [], diagnostics)
     other.home = other.namespace
+    for nested in (s for s in file.statements if isinstance(s, tree.Use)):
+        message = "`use` in a file that is itself used is not compiled by this version"
+        diagnostics.append(Diagnostic("E210", message, nested.span))
     own = tuple(s for s in file.statements if not isinstance(s, tree.Use))
     _declare(tree.File(own, span=file.span), other)
     module.diagnostics.extend(other.diagnostics)
@@ -212,7 +229,7 @@ def resolve(
     found: list[Diagnostic] = []
     namespace = Namespace(dict(module.namespace.entries), module.namespace.parent)
     result = Resolved(module, None, namespace, tuple(o.span.text for o in overrides), found)
-    name = recipe or ("default" if "default" in module.recipes else None)
+    name = recipe if recipe is not None else ("default" if "default" in module.recipes else None)
     if name is not None:
         result.recipe = name
         chain = _linear(module, name, found)
@@ -226,7 +243,16 @@ def _linear(module: Module, name: str, found: list[Diagnostic]) -> list[tuple[tr
     """The recipe's bases, deepest first, then itself; each with whether the spec declares it."""
     order: list[tuple[tree.Recipe, bool]] = []
 
+    visited: set[tuple[str, bool]] = set()
+
     def visit(wanted: str, path: tuple[str, ...], span: Span | None) -> None:
+        if len(path) > MAX_BASES:
+            message = f"recipes are based on each other more than {MAX_BASES} deep"
+            found.append(Diagnostic("E311", message, span))
+            return
+        if (wanted, wanted in path) in visited:
+            return
+        visited.add((wanted, wanted in path))
         own = module.recipes.get(wanted) if wanted not in path else None
         node = own or prelude().recipes.get(wanted)
         if wanted in path and own is None and node is None:
@@ -239,7 +265,7 @@ def _linear(module: Module, name: str, found: list[Diagnostic]) -> list[tuple[tr
             found.append(Diagnostic("E204", message, span, hint=nearest(wanted, known) or _list(known)))
             return
         for base in node.bases:
-            visit(base, (*path, wanted), node.span)
+            visit(base, (*path, wanted), node.span.first_line)
         if all(node is not seen for seen, _ in order):
             order.append((node, own is not None))
 
@@ -298,13 +324,20 @@ def _replace(result: Resolved, name: str, statement: tree.Binding, layer: str) -
         message = f"`{name}` is a function; an overlay replaces values"
         result.diagnostics.append(Diagnostic("E211", message, statement.target.span))
         return
-    entries[name] = replace(old, value=statement.value, layer=layer, span=statement.target.span)
+    entries[name] = replace(
+        old, value=statement.value, layer=layer, span=statement.target.span,
+        declared=old.declared or old.value,
+    )  # fmt: skip
 
 
 def _override(result: Resolved, overrides: Sequence[tree.Binding]) -> None:
     entries = result.namespace.entries
     for override in overrides:
         name = override.target.name
+        if override.target.items:
+            message = "an override is written `name=expression`"
+            result.diagnostics.append(Diagnostic("E101", message, override.target.span))
+            continue
         if name not in entries and name not in FIELDS:
             hint = nearest(name, [*entries, *FIELDS])
             message = f"the spec declares no `{name}`"

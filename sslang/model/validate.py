@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sslang.model.recipe import WORDS
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,8 +36,26 @@ def problems(model: type[BaseModel], values: Mapping[str, Any]) -> list[Problem]
         found: dict[str, Problem] = {}
         for item in error.errors(include_url=False):
             field = str(item["loc"][0]) if item["loc"] else ""
-            text = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            found.setdefault(field, Problem(field, f"it should be {text}"
-                             if item["msg"].startswith("Input should be") else text))  # fmt: skip
+            found.setdefault(field, Problem(field, _text(item)))
+        for field, words in _words(error).items():
+            found[field] = Problem(field, f"it should be {' or '.join(f'`{w}(...)`' for w in words)}")
         return list(found.values())
     return []
+
+
+def _text(item: ErrorDetails) -> str:
+    text = item["msg"].removeprefix("Value error, ")
+    if not text.startswith("Input should be "):
+        return text
+    return f"it should be {text.removeprefix('Input should be ').replace('valid integer', 'whole number')}"
+
+
+def _words(error: ValidationError) -> dict[str, list[str]]:
+    """The fields that take one of several words of the language, with these words."""
+    found: dict[str, list[str]] = {}
+    for item in error.errors(include_url=False):
+        name = item.get("ctx", {}).get("class_name")
+        word = next((w for w, model in WORDS.items() if model.__name__ == name), None)
+        if item["loc"] and word is not None and word not in found.setdefault(str(item["loc"][0]), []):
+            found[str(item["loc"][0])].append(word)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,7 @@ class Built:
     """What a description becomes for one input type."""
 
     output: TensorType
-    arguments: dict[str, object]
+    arguments: Mapping[str, object]
 
 
 # The named parts of a net: selectors such as `f.embed` stand for these prefixes of parameters.
@@ -161,6 +162,9 @@ def vit(
     view, size = _images(x, "vit")
     if patch < 1 or size % patch:
         raise Misfit(f"patches of {patch} pixels do not tile a view of {size}", code="E309")
+    _width(width)
+    if not 0 < mlp_ratio <= 64:
+        raise Misfit(f"mlp_ratio is {mlp_ratio}; it must lie in 0..64", code="E309")
     if heads < 1 or width % heads or (position == "sincos" and width % 4):
         raise Misfit(f"a width of {width} cannot be split over {heads} heads", code="E309")
     if not 1 <= depth <= 200:

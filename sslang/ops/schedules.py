@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from sslang.types import Duration
@@ -34,6 +35,11 @@ class Schedule:
     def durations(self) -> tuple[Duration, ...]:
         """The durations in it that must lie within the run."""
         return ()
+
+    @property
+    def parts(self) -> int:
+        """How many ramps and numbers it is made of."""
+        return 1
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Ramp(Schedule):
         return self.start + (self.end - self.start) * progress
 
     def ends(self) -> tuple[float, ...]:
-        return (self.start, self.end)
+        return (float(self.start), float(self.end))
 
     def durations(self) -> tuple[Duration, ...]:
         return tuple(d for d in (self.warmup, self.over) if d is not None)
@@ -112,6 +118,10 @@ class Sequence(Schedule):
     def ends(self) -> tuple[float, ...]:
         return self.first.ends() + self.second.ends()
 
+    @cached_property
+    def parts(self) -> int:
+        return self.first.parts + self.second.parts
+
     def durations(self) -> tuple[Duration, ...]:
         return self.first.durations() + self.second.durations()
 
@@ -137,9 +147,15 @@ class Combined(Schedule):
 
     def ends(self) -> tuple[float, ...]:
         combine = _OPERATORS[self.operator]
-        return tuple(
-            combine(a, b) for a in ends_of(self.left) for b in ends_of(self.right)
-        )
+        lefts, rights = ends_of(self.left), ends_of(self.right)
+        if self.operator == "/" and min(rights) <= 0 <= max(rights):
+            return (-math.inf, math.inf)
+        corners = [combine(a, b) for a in lefts for b in rights]
+        return (min(corners), max(corners))
+
+    @cached_property
+    def parts(self) -> int:
+        return parts_of(self.left) + parts_of(self.right)
 
     def durations(self) -> tuple[Duration, ...]:
         sides = (self.left, self.right)
@@ -149,6 +165,10 @@ class Combined(Schedule):
 def value_at(number: Schedule | float, clock: Clock) -> float:
     """The number itself, or what the schedule says at this time."""
     return number.at(clock) if isinstance(number, Schedule) else float(number)
+
+
+def parts_of(number: Schedule | float) -> int:
+    return number.parts if isinstance(number, Schedule) else 1
 
 
 def ends_of(number: Schedule | float) -> tuple[float, ...]:

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 100
 _MAX_DIGITS = 15
+_MAX_LENGTH = 40
 
 
 class Rejected(Exception):
-    """A text that is no program. `offset` is where reading it stopped."""
+    """A text that is no program. `offset` is the place at fault, `final` that no more is read."""
 
-    def __init__(self, diagnostic: Diagnostic, offset: int) -> None:
+    def __init__(self, diagnostic: Diagnostic, offset: int, *, final: bool = False) -> None:
         super().__init__(diagnostic.message)
         self.diagnostic = diagnostic
         self.offset = offset
+        self.final = final
 
 
 def build(parsed: Tree[Any], source: Source) -> tree.File:
@@ -73,12 +75,18 @@ def _span(subtree: Tree[Any], source: Source) -> Span:
 
 def _number(span: Span, children: list[Any]) -> tree.Number:
     text = str(children[0])
-    digits = text.lower().split("e")[0].replace(".", "").lstrip("0")
-    value = float(text) if any(c in text for c in ".eE") else None
-    if len(digits) > _MAX_DIGITS or (value is not None and (value > 1e30 or 0 < value < 1e-30)):
-        message = "the number has too many digits or is too large or small"
+    digits = text.lower().split("e")[0].replace(".", "").strip("0")
+    if len(digits) > _MAX_DIGITS or len(text) > _MAX_LENGTH:
+        message = f"the number has more than {_MAX_DIGITS} digits"
         raise Rejected(Diagnostic("E105", message, span), span.start)
-    return tree.Number(int(text) if value is None else value, span=span)
+    if text.isdigit() and len(text.lstrip("0")) <= _MAX_DIGITS:
+        return tree.Number(int(text), span=span)
+    value = float(text)
+    if value > 1e30 or (digits and value < 1e-30):
+        message = "the number is too large or too small"
+        hint = "numbers other than 0 lie in 1e-30..1e30"
+        raise Rejected(Diagnostic("E105", message, span, hint=hint), span.start)
+    return tree.Number(value, span=span)
 
 
 def _text(token: Any) -> str:

@@ -21,12 +21,17 @@ _TOKEN = re.compile(
 )
 _TIGHT_AFTER = frozenset(("(", "[", ".", "**", ".."))
 _TIGHT_BEFORE = frozenset((")", "]", ",", ".", "**", ".."))
-_KINDS = frozenset("param view encoder head branch weight queue bank state".split())
-_WORD_OPERATORS = frozenset("if else for in and or not with on then from".split())
+_KINDS = frozenset((
+    "param", "view", "encoder", "head", "branch", "weight", "queue", "bank", "state",
+))  # fmt: skip
+_WORD_OPERATORS = frozenset((
+    "if", "else", "for", "in", "and", "or", "not", "with", "on", "then", "from",
+))  # fmt: skip
 # What continues the line above; the terminals of the same spelling in `lexer.py`.
-_INFIX = frozenset(
-    "| + - * / @ % = < > == != <= >= ++ ** .. -> with and or then if else on".split()
-)
+_INFIX = frozenset((
+    "|", "+", "-", "*", "/", "@", "%", "=", "<", ">", "==", "!=", "<=", ">=", "++", "**",
+    "..", "->", "with", "and", "or", "then", "if", "else", "on",
+))  # fmt: skip
 _OPENS_VALUE = frozenset((",", "(", "[", "{"))
 _INDENT = "    "
 
@@ -62,8 +67,12 @@ def format_text(source: Source) -> tuple[str | None, list[Diagnostic]]:
     _, diagnostics = parse(source)
     if diagnostics:
         return None, diagnostics
-    texts = _align(_lines(source.text))
-    return "".join(text.rstrip() + "\n" for text in texts), []
+    return laid_out(source.text), []
+
+
+def laid_out(text: str) -> str:
+    """`format_text`, for a text that is known to parse."""
+    return "".join(line.rstrip() + "\n" for line in _align(_lines(text)))
 
 
 def _lines(text: str) -> list[_Line]:
@@ -144,8 +153,10 @@ def _is_prefix_place(previous: str) -> bool:
 def _needs_space(
     previous: str, token: str, unary: bool, subscript: bool, tokens: list[str], at: int
 ) -> bool:
+    if previous == ",":
+        return token not in (")", "]")
     if unary or previous in _TIGHT_AFTER or token in _TIGHT_BEFORE:
-        return previous == ","
+        return False
     if previous == "{" and token == "}":
         return False
     if token == ":":

@@ -8,20 +8,27 @@ from lark import Token
 from lark.lark import PostLex
 
 MAX_NESTING = 60
+MAX_TOKENS = 20_000
 UNITS = {"epoch": "epochs", "epochs": "epochs", "step": "steps", "steps": "steps"}
 
 _OPEN = {"LPAR": "(", "LSQB": "[", "LBRACE": "{"}
 _CLOSE = {"RPAR": "(", "RSQB": "[", "RBRACE": "{"}
-_INFIX = frozenset(
-    "PIPE PLUS MINUS STAR SLASH AT PERCENT EQUAL COMPARE JOIN POWER _RANGE _ARROW "
-    "AND OR WITH THEN IF ELSE ON".split()
-)
+_INFIX = frozenset((
+    "PIPE", "PLUS", "MINUS", "STAR", "SLASH", "AT", "PERCENT", "EQUAL", "COMPARE", "JOIN",
+    "POWER", "_RANGE", "_ARROW", "AND", "OR", "WITH", "THEN", "IF", "ELSE", "ON",
+))  # fmt: skip
 _ENDS_LINE_OPEN = frozenset(("EQUAL", "_WRITE"))
 
 
 class TooDeep(Exception):
     def __init__(self, token: Token) -> None:
         super().__init__("nesting too deep")
+        self.token = token
+
+
+class TooLong(Exception):
+    def __init__(self, token: Token) -> None:
+        super().__init__("too many tokens")
         self.token = token
 
 
@@ -34,13 +41,16 @@ class Layout(PostLex):
         brackets: list[str] = []
         previous: Token | None = None
         newline: Token | None = None
-        for token in stream:
+        for number, token in enumerate(stream):
+            if number >= MAX_TOKENS:
+                raise TooLong(token)
             if token.type == "_NEWLINE":
                 newline = newline or token
                 continue
             if newline is not None:
                 if not (self._continues(previous, token) or (brackets and brackets[-1] != "{")):
                     yield newline
+                    previous = None
                 newline = None
             if token.type in _OPEN:
                 brackets.append(_OPEN[token.type])

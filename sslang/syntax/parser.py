@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS = 1_000_000
 _MAX_ERRORS = 20
+_MAX_READ = 60_000  # characters read anew, over all attempts to go on after an error
 
 _SAYS = {
     "_NEWLINE": "the end of the line",
@@ -58,20 +59,34 @@ def parse(source: Source) -> tuple[tree.File, list[Diagnostic]]:
     """Parse a whole file. With errors, the tree holds what could be read."""
     if len(source.text) > MAX_CHARACTERS:
         return _empty(source), [Diagnostic("E104", "the file is longer than 1 MB")]
+    if (offset := _surrogate(source.text)) is not None:
+        span = Span(source, offset, offset + 1)
+        return _empty(source), [Diagnostic("E104", "the text is not UTF-8", span)]
     text = source.text
     diagnostics: list[Diagnostic] = []
+    read = 0
     for _ in range(_MAX_ERRORS):
         try:
             file = _parse_once(Source(source.name, text), source)
         except Rejected as rejection:
             _add(diagnostics, rejection.diagnostic)
             blanked = _without_statement(text, rejection.offset)
-            if blanked == text or text[rejection.offset : rejection.offset + 1] == "{":
+            read += max(rejection.offset, 1)
+            if rejection.final or blanked == text or read > _MAX_READ:
                 return _empty(source), diagnostics
             text = blanked
         else:
             return file, diagnostics
     return _empty(source), diagnostics
+
+
+def _surrogate(text: str) -> int | None:
+    """Where a text has half a character, which no UTF-8 file can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
 
 
 def _add(diagnostics: list[Diagnostic], found: Diagnostic) -> None:
@@ -99,12 +114,13 @@ def _empty(source: Source) -> tree.File:
 def _parse_once(attempt: Source, source: Source) -> tree.File:
     from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
-    from sslang.syntax.lexer import TooDeep
+    from sslang.syntax.lexer import MAX_TOKENS, TooDeep, TooLong
 
     try:
         parsed = _lark().parse(attempt.text)
     except UnexpectedCharacters as error:
-        raise Rejected(_unknown_character(source, error.pos_in_stream), error.pos_in_stream) from None
+        offset = int(error.pos_in_stream or 0)
+        raise Rejected(_unknown_character(source, offset), offset) from None
     except UnexpectedToken as error:
         offset = _offset(error.token, attempt.text)
         diagnostic = _unexpected(source, attempt.text, error, offset)
@@ -113,7 +129,13 @@ def _parse_once(attempt: Source, source: Source) -> tree.File:
     except TooDeep as error:
         offset = _offset(error.token, attempt.text)
         message = "brackets are nested too deep"
-        raise Rejected(Diagnostic("E103", message, Span(source, offset, offset + 1)), offset) from None
+        span = Span(source, offset, offset + 1)
+        raise Rejected(Diagnostic("E103", message, span), offset, final=True) from None
+    except TooLong as error:
+        offset = _offset(error.token, attempt.text)
+        message = f"the file has more than {MAX_TOKENS} words and signs"
+        span = Span(source, offset, offset + 1)
+        raise Rejected(Diagnostic("E104", message, span), offset, final=True) from None
     return build(parsed, source)
 
 
@@ -140,6 +162,9 @@ def _unexpected(source: Source, text: str, error: object, offset: int) -> Diagno
         label = Label(Span(source, offset, offset + 1), "reading stopped here")
         message = f"this `{source.text[opened]}` is never closed"
         return Diagnostic("E106", message, Span(source, opened, opened + 1), (label,))
+    if (equals := _unfinished(text, offset)) is not None:
+        message = "the statement ends too early: nothing follows its `=`"
+        return Diagnostic("E101", message, Span(source, equals, equals + 1))
     expected = sorted(
         _SAYS.get(name, f"`{_literal(name)}`")
         for name in getattr(error, "expected", ())
@@ -155,6 +180,19 @@ def _unexpected(source: Source, text: str, error: object, offset: int) -> Diagno
     else:
         message = f"`{token}` cannot stand here"
     return Diagnostic("E101", message, Span(source, offset, offset + max(1, len(str(token).rstrip()))), hint=hint)
+
+
+def _unfinished(text: str, offset: int) -> int | None:
+    """Where the `=` stands that ends the line of code before the one that begins at `offset`."""
+    start = text.rfind("\n", 0, offset) + 1
+    if text[start:offset].strip():
+        return None
+    for line in reversed(text[:start].split("\n")[:-1]):
+        start -= len(line) + 1
+        code = line[: comment_start(line)].rstrip()
+        if code:
+            return start + len(code) - 1 if code.endswith("=") else None
+    return None
 
 
 def _open_bracket(text: str, offset: int, kinds: str) -> int | None:

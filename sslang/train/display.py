@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 _EVERY_SECONDS = 60.0
@@ -53,6 +54,34 @@ class Lines(Quiet):
         return f"{_time((now - began) / (step - first) * (total - step))} left"
 
 
+class Logged(Quiet):
+    """Shows what another display shows, and appends every line to the run's log."""
+
+    def __init__(self, inner: Quiet, path: Path) -> None:
+        self._inner = inner
+        self._file = path.open("a", encoding="utf-8")
+
+    def advance(self, step: int, total: int, metrics: Mapping[str, float]) -> None:
+        print(f"{_now()}  step {step}/{total}  {summary(metrics)}", file=self._file, flush=True)
+        self._inner.advance(step, total, metrics)
+
+    def say(self, text: str) -> None:
+        print(f"{_now()}  {text}", file=self._file, flush=True)
+        self._inner.say(text)
+
+    def __enter__(self) -> Logged:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._inner.__exit__()
+        self._file.close()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
 class Bar(Quiet):
     """A bar with loss, speed, time left and health."""
 
@@ -86,13 +115,14 @@ class Bar(Quiet):
         self._progress.stop()
 
 
-def display(*, quiet: bool, verbose: bool) -> Quiet:
-    """What fits the place that standard error goes to."""
-    if quiet:
-        return Quiet()
-    if verbose:
-        return Lines(sys.stderr, every=0.0)
-    return Bar() if sys.stderr.isatty() else Lines(sys.stderr)
+def display(log: Path, *, quiet: bool, verbose: bool) -> Quiet:
+    """What fits the place that standard error goes to; all of it goes into `log` as well."""
+    shown = Quiet()
+    if not quiet and verbose:
+        shown = Lines(sys.stderr, every=0.0)
+    elif not quiet:
+        shown = Bar() if sys.stderr.isatty() else Lines(sys.stderr)
+    return Logged(shown, log)
 
 
 def summary(metrics: Mapping[str, float]) -> str:

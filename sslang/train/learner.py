@@ -47,7 +47,7 @@ class Learner:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         autocast: torch.dtype | None = None,
-        channels_last: bool = False,
+        channels_last: bool = True,
         passes: tuple[Pass, ...] = PIPELINE,
     ) -> None:
         recipe = program.spec.recipe

@@ -19,7 +19,7 @@ class RunOptions:
     out: Path = Path("runs")
     precision: Precision = "float32"
     compile: bool = False
-    channels_last: bool = False
+    channels_last: bool = True
     tracking: str | None = None
     save_every: float = 60.0
     quiet: bool = False

@@ -115,7 +115,9 @@ def _session(
     recorder = _recorder(folder, program, options, data, learner)
     status: run_folder.Status = "FAILED"
     try:
-        with display(quiet=options.quiet, verbose=options.verbose) as shown:
+        with display(
+            folder.log_path, quiet=options.quiet, verbose=options.verbose
+        ) as shown:
             outcome = _train(folder, program, options, data, learner, loaded, recorder, shown)
         status = "FINISHED" if outcome.finished else "KILLED"
     except KeyboardInterrupt:

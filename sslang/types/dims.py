@@ -64,3 +64,9 @@ def divide(a: Size, by: int) -> Size | None:
     if by == 0 or constant % by or any(f % by for f in terms.values()):
         return None
     return linear(constant // by, {s: f // by for s, f in terms.items()})
+
+
+def largest(size: Size) -> int:
+    """The greatest of its numbers, signs left out."""
+    constant, terms = _parts(size)
+    return max(abs(constant), *(abs(f) for f in terms.values())) if terms else abs(constant)

@@ -178,12 +178,12 @@ def evaluation_crop(
     return _resample(images, rows, columns, (size, size), interpolation)
 
 
-def horizontal_flip(x: Tensor, u: Draws, *, probability: float = 0.5) -> Tensor:
+def horizontal_flip(x: Tensor, u: Draws, *, probability: float = 1.0) -> Tensor:
     """The drawn rows of `x`, [B, C, H, W], mirrored left to right; `u` is [B, 1]."""
     return apply_to_rows(x, drawn_rows(u, probability), lambda part: part.flip(-1))
 
 
-def vertical_flip(x: Tensor, u: Draws, *, probability: float = 0.5) -> Tensor:
+def vertical_flip(x: Tensor, u: Draws, *, probability: float = 1.0) -> Tensor:
     """The drawn rows of `x`, [B, C, H, W], mirrored top to bottom; `u` is [B, 1]."""
     return apply_to_rows(x, drawn_rows(u, probability), lambda part: part.flip(-2))
 

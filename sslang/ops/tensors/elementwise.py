@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sslang.ops.declare import Misfit, tensor_op
 from sslang.types import Size, TensorType, broadcast
+from sslang.types.values import DType
 
 
 def _joined(a: TensorType, b: TensorType) -> tuple[Size, ...]:
@@ -16,7 +17,7 @@ def _joined(a: TensorType, b: TensorType) -> tuple[Size, ...]:
 
 
 def _arithmetic(a: TensorType, b: TensorType) -> TensorType:
-    dtype = "int" if a.dtype == b.dtype == "int" else "float"
+    dtype: DType = "int" if a.dtype == b.dtype == "int" else "float"
     return TensorType(_joined(a, b), dtype)
 
 

@@ -96,6 +96,8 @@ def index_shape(x: TensorType, items: Sequence[object]) -> TensorType:
     plain = [i for i in items if i is not None and i is not Ellipsis]
     if len(plain) > x.rank:
         raise Misfit(f"{len(plain)} subscripts for {x}")
+    if sum(item is Ellipsis for item in items) > 1:
+        raise Misfit("`...` stands once among the subscripts", code="E303")
     expanded: list[object] = []
     for item in items:
         expanded.extend([slice(None)] * (x.rank - len(plain)) if item is Ellipsis else [item])
@@ -117,13 +119,19 @@ def index_shape(x: TensorType, items: Sequence[object]) -> TensorType:
 def _sliced(size: Size, item: slice) -> Size:
     start, stop = item.start or 0, size if item.stop is None else item.stop
     if isinstance(size, int) and all(isinstance(v, int) for v in (start, stop)):
-        return len(range(size)[start:stop])
+        return len(range(*slice(start, stop).indices(size)))
     begin: Size = add_sizes(size, start) if isinstance(start, int) and start < 0 else start
     end: Size = add_sizes(size, stop) if isinstance(stop, int) and stop < 0 else stop
     length = add_sizes(end, _negated(begin))
-    if isinstance(length, int) and length < 0:
-        raise Misfit("the slice is empty")
+    if length == 0 or _is_negative(length):
+        raise Misfit(f"the slice has {length} entries", "slices are written from:to", "E309")
     return length
+
+
+def _is_negative(size: Size) -> bool:
+    if isinstance(size, Dim):
+        return all(factor < 0 for _, factor in size.terms)
+    return size < 0
 
 
 def _negated(size: Size) -> Size:
@@ -144,10 +152,17 @@ def _keeps_rows(settings: dict[str, Any]) -> bool:
 @tensor_op("sslang.emit.tensors.arange")
 def arange(n: Size) -> TensorType:
     """The integers 0 .. n-1."""
+    _count(n, "arange")
     return TensorType((n,), "int")
 
 
 @tensor_op("sslang.emit.tensors.eye")
 def eye(n: Size) -> TensorType:
     """The identity matrix of n rows."""
+    _count(n, "eye")
     return TensorType((n, n))
+
+
+def _count(n: Size, op: str) -> None:
+    if n == 0 or _is_negative(n):
+        raise Misfit(f"`{op}` makes at least one entry, not {n}", code="E309")

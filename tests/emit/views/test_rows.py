@@ -100,6 +100,14 @@ def test_a_row_of_a_crop_depends_on_itself_alone(name: str, settings: dict[str, 
     assert op(images[:0], SIZES[:0], u[:0], **settings).shape == (0, 3, SIDE, SIDE)
 
 
+@pytest.mark.parametrize(("name", "settings"), ON_FLOATS)
+def test_without_a_probability_every_row_is_drawn(name: str, settings: dict[str, Any]) -> None:
+    op: Op = getattr(views, name)
+    x, u = floats(), draws(name)
+    every = op(x, u, probability=1.0, **settings)
+    torch.testing.assert_close(op(x, u, **settings), every, rtol=0, atol=0)
+
+
 class NoWaiting(TorchDispatchMode):
     """Fails on the ops for which the host must know what the device has computed."""
 

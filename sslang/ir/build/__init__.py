@@ -1,0 +1,5 @@
+"""From a resolved spec to its graphs."""
+
+from sslang.ir.build.build import build
+
+__all__ = ["build"]

@@ -1,0 +1,247 @@
+"""Calls: arguments to parameters, functions inlined with their shape patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sslang.diagnostics import Label, Span, nearest
+from sslang.ir.build import configure, nets, patterns, specials, tensors
+from sslang.ir.build.accept import Unfit, accept, choices, hints
+from sslang.ir.build.context import Context, Local, Scope
+from sslang.ir.build.values import (
+    Arrow,
+    Branch,
+    Builtin,
+    BuiltNet,
+    Description,
+    Family,
+    Function,
+    Initial,
+    Special,
+    Stage,
+    Word,
+    describe,
+)
+from sslang.model.recipe import Word as Configuration
+from sslang.ops import Primitive
+from sslang.syntax import tree
+
+Given = Sequence[tuple[Any, Span]]
+Named = Mapping[str, tuple[Any, Span]]
+
+
+def call(ctx: Context, function: Any, positional: Given, named: Named, span: Span) -> Any:
+    """The result of a call."""
+    if isinstance(function, Function):
+        return inline(ctx, function, positional, named, span)
+    if isinstance(function, Builtin):
+        if function.primitive.name == "linear" and positional and isinstance(positional[0][0], Arrow):
+            return specials.SPECIALS["linear"].call(ctx, positional, named, span)
+        return _primitive(ctx, function.primitive, positional, named, span)
+    if isinstance(function, Special):
+        return specials.SPECIALS[function.name].call(ctx, positional, named, span)
+    if isinstance(function, type) and issubclass(function, Configuration):
+        return configure.configuration(ctx, function, positional, named, span)
+    if isinstance(function, BuiltNet | Branch):
+        if len(positional) != 1 or named:
+            ctx.fail("E303", "a net takes one argument: a view, a tensor or a family", span)
+        return nets.apply(ctx, function, positional[0][0], span)
+    if isinstance(function, Description):
+        ctx.fail("E304", "this is a description; it has no parameters yet", span,
+                 hint="give it a name with `encoder`, `head` or `branch`, and apply that")  # fmt: skip
+    ctx.fail("E304", f"{describe(function)} cannot be called", span)
+
+
+def word_or_value(ctx: Context, function: Any, argument: tree.Argument, scope: Scope) -> Any:
+    """A bare name as an argument: the word, where the parameter knows it, else its value."""
+    from sslang.ir.build.names import lookup
+
+    node = argument.value
+    assert isinstance(node, tree.Name)
+    if argument.name is not None and node.name not in scope.local:
+        allowed: tuple[str, ...] = ()
+        if isinstance(function, Builtin) and argument.name in hints(function.primitive):
+            allowed = choices(hints(function.primitive)[argument.name])
+        if node.name in allowed:
+            return Word(node.name)
+    return lookup(ctx, node.name, node.span, scope)
+
+
+def _primitive(
+    ctx: Context, primitive: Primitive, positional: Given, named: Named, span: Span
+) -> Any:
+    if primitive.name in ("concat", "stack"):
+        return _variadic(ctx, primitive, positional, named, span)
+    if primitive.kind in ("net", "view"):
+        settings = bind(ctx, primitive, [p.name for p in primitive.settings], positional, named, span)
+        stage = Stage(primitive, tuple(settings.items()), span)
+        return Description(primitive.kind, (stage,))
+    order = list(primitive.signature.parameters)
+    given = bind(ctx, primitive, order, positional, named, span)
+    if primitive.kind == "initialiser":
+        row = primitive.rule(**given)
+        if min(row) < 1 or max(row) > 1_000_000:
+            ctx.fail("E309", "a row has 1 to 1000000 entries", span)
+        return Initial(primitive, tuple(given.items()), row)
+    inputs = [given.pop(name, None) for name in primitive.inputs]
+    if primitive.name in tensors.REDUCTIONS | {"variance"} and isinstance(inputs[0], Family):
+        ctx.fail("E306", f"`{primitive.name}` reduces a tensor; this is {describe(inputs[0])}", span,
+                 hint=f"write `{primitive.name}(x[v] for v in ...)`, or `concat` makes one tensor")  # fmt: skip
+    while inputs and inputs[-1] is None:
+        inputs.pop()
+    return tensors.mapped(ctx, primitive.name, inputs, given, span)
+
+
+def _variadic(
+    ctx: Context, primitive: Primitive, positional: Given, named: Named, span: Span
+) -> Any:
+    family = positional[0][0] if positional else None
+    if not isinstance(family, Family) or not family.members:
+        ctx.fail("E306", f"`{primitive.name}` takes a family or a list of tensors", span)
+    rest = bind(ctx, primitive, ["axis"], positional[1:], named, span)
+    return tensors.op(ctx, primitive.name, list(family.members), rest, span)
+
+
+def bind(
+    ctx: Context,
+    primitive: Primitive,
+    order: Sequence[str],
+    positional: Given,
+    named: Named,
+    span: Span,
+) -> dict[str, Any]:
+    """Arguments by parameter, each accepted by its annotation; E303, E301 where they do not fit."""
+    name = primitive.name
+    if len(positional) > len(order):
+        ctx.fail("E303", f"`{name}` takes at most {len(order)} arguments", positional[len(order)][1])
+    given = dict(zip(order, positional, strict=False))
+    for key, value in named.items():
+        if key not in order:
+            ctx.fail("E303", f"`{name}` has no parameter `{key}`", value[1],
+                     hint=nearest(key, order) or f"it has: {', '.join(order) or 'none'}")  # fmt: skip
+        if key in given:
+            ctx.fail("E303", f"`{key}` is given twice", value[1])
+        given[key] = value
+    settings: dict[str, Any] = {}
+    for key in order:
+        parameter = primitive.signature.parameters[key]
+        if key not in given:
+            if parameter.default is parameter.empty:
+                ctx.fail("E303", f"`{name}` needs `{key}`", span)
+            if key not in primitive.inputs and primitive.kind == "tensor":
+                settings[key] = parameter.default
+            continue
+        value, where = given[key]
+        if key in primitive.inputs:
+            settings[key] = value
+            continue
+        try:
+            settings[key] = accept(value, hints(primitive)[key])
+        except Unfit as unfit:
+            message = f"`{key}` of `{name}` is {unfit}; this is {describe(value)}"
+            ctx.fail("E301", message, where)
+    return settings
+
+
+def inline(ctx: Context, function: Function, positional: Given, named: Named, span: Span) -> Any:
+    """A call of a function of the language: its body with the arguments in place."""
+    from sslang.ir.build.expressions import evaluate
+
+    node = function.node
+    given = _arguments(ctx, node, positional, named, span)
+    with ctx.calling(node.name, span):
+        local: dict[str, Any] = {}
+        scope = Scope(function.home, local)
+        for parameter in node.parameters:
+            if parameter.name in given:
+                local[parameter.name] = given[parameter.name][0]
+            elif parameter.default is not None:
+                local[parameter.name] = evaluate(ctx, parameter.default, Scope(function.home, dict(local)))
+            else:
+                ctx.fail("E303", f"`{node.name}` needs `{parameter.name}`", span,
+                         labels=[Label(parameter.span, "declared here")])  # fmt: skip
+        family = patterns.mapped_over(node, local)
+        if family is not None:
+            return _map_family(ctx, function, given, family, span)
+        patterns.match_all(ctx, node, local, given, span)
+        return ctx.named(_body(ctx, node, scope, span), node.name)
+
+
+def _map_family(
+    ctx: Context,
+    function: Function,
+    given: Mapping[str, tuple[Any, Span]],
+    names: Sequence[str],
+    span: Span,
+) -> Family:
+    """A parameter with a tensor's pattern maps over the members of a family."""
+    families = [given[n][0] for n in names]
+    keys = tensors.common_keys(ctx, families, span)
+    members = []
+    for at in range(len(keys)):
+        each = {
+            n: ((v.members[at], s) if n in names else (v, s)) for n, (v, s) in given.items()
+        }
+        members.append(inline(ctx, function, [], each, span))
+    return Family(keys, tuple(members))
+
+
+def _arguments(
+    ctx: Context, node: tree.Function, positional: Given, named: Named, span: Span
+) -> dict[str, tuple[Any, Span]]:
+    order = [p.name for p in node.parameters]
+    if len(positional) > len(order):
+        ctx.fail("E303", f"`{node.name}` takes at most {len(order)} arguments",
+                 positional[len(order)][1], labels=[Label(node.span, "declared here")])  # fmt: skip
+    given = dict(zip(order, positional, strict=False))
+    for key, value in named.items():
+        if key not in order:
+            ctx.fail("E303", f"`{node.name}` has no parameter `{key}`", value[1],
+                     hint=nearest(key, order) or f"it has: {', '.join(order) or 'none'}")  # fmt: skip
+        if key in given:
+            ctx.fail("E303", f"`{key}` is given twice", value[1])
+        given[key] = value
+    return given
+
+
+def _body(ctx: Context, node: tree.Function, scope: Scope, span: Span) -> Any:
+    from sslang.ir.build.expressions import evaluate
+
+    if not isinstance(node.body, tree.Block):
+        return evaluate(ctx, node.body, scope)
+    local = scope.local
+    assert isinstance(local, dict)
+    result: tree.Return | None = None
+    for statement in node.body.statements:
+        if isinstance(statement, tree.Return):
+            result = statement
+        elif isinstance(statement, tree.Binding) and not statement.target.items:
+            local[statement.target.name] = Local(statement, scope)
+        elif isinstance(statement, tree.Declaration):
+            ctx.fail("E210", f"a `{statement.kind}` inside a function", statement.span)
+        else:
+            ctx.fail("E210", "this statement inside a function", statement.span)
+    if result is None:
+        ctx.fail("E303", f"`{node.name}` returns nothing", node.span, hint="end it with `return ...`")
+    return evaluate(ctx, result.value, scope)
+
+
+def ready(ctx: Context, value: Any, span: Span) -> Any:
+    """A function or primitive that needs no arguments may stand without its `()`."""
+    if isinstance(value, Function) and all(p.default is not None for p in value.node.parameters):
+        return inline(ctx, value, [], {}, span)
+    if isinstance(value, Builtin) and value.primitive.kind in ("net", "view"):
+        missing = [p.name for p in value.primitive.settings if p.default is p.empty]
+        if missing:
+            name = value.primitive.name
+            ctx.fail("E303", f"`{name}` needs {', '.join(missing)}", span)
+        return Description(value.primitive.kind, (Stage(value.primitive, (), span),))
+    return value
+
+
+def applied(ctx: Context, function: Any, value: Any, span: Span) -> Any:
+    """`value | function`: a call with the value as its first argument."""
+    if isinstance(function, Function | Builtin):
+        return call(ctx, function, [(value, span)], {}, span)
+    ctx.fail("E304", f"{describe(function)} cannot be applied", span)

@@ -1,0 +1,54 @@
+"""Chains of view operations: drawn anew for each view in training, in their evaluation form else."""
+
+from __future__ import annotations
+
+from sslang.diagnostics import Label, Span
+from sslang.ir.build.context import Context
+from sslang.ir.build.values import Description, Stage, View
+from sslang.ir.graph import IMAGE
+from sslang.ops import PRIMITIVES, Misfit
+from sslang.types import ViewType
+
+RAW = ViewType(3, None)
+
+
+def view(ctx: Context, name: str, chain: Description, span: Span) -> View:
+    """The nodes of a declared view; its site names the draws."""
+    image = ctx.add(IMAGE, (), RAW, None, hint="image")
+    current, type_ = image.name, RAW
+    for at, stage in enumerate(chain.stages):
+        form = stage if ctx.mode != "evaluation" else _evaluation(ctx, stage)
+        if form is None or form.probability == 0:
+            continue
+        try:
+            result = form.primitive.rule(type_, **dict(form.settings))
+        except Misfit as misfit:
+            labels = [Label(span, f"in the view `{name}`")]
+            ctx.fail(misfit.code, misfit.message, stage.span, labels=labels, hint=misfit.hint)
+        settings = dict(form.settings)
+        if form.primitive.random:
+            settings["site"] = f"view/{name}/{at}"
+            settings["probability"] = form.probability
+        node = ctx.add(form.primitive.name, [current], result, stage.span, settings,
+                       hint=f"{name}_{form.primitive.name}")  # fmt: skip
+        current, type_ = node.name, result
+    if type_.size is None:
+        ctx.fail("E603", f"the view `{name}` never gets one size", span,
+                 hint="begin its chain with random_resized_crop(size)")  # fmt: skip
+    if ctx.mode != "evaluation" and ctx.nodes[-1].name == current:
+        current = ctx.rename(ctx.nodes[-1], name).name
+    return View(name, current, type_)
+
+
+def _evaluation(ctx: Context, stage: Stage) -> Stage | None:
+    """What becomes of an operation in evaluation: dropped, kept, or the centre crop."""
+    match stage.primitive.evaluation:
+        case "keep":
+            return stage
+        case "crop":
+            given = dict(stage.settings)
+            settings = {"size": given["size"], "crop": ctx.crop}
+            if "interpolation" in given:
+                settings["interpolation"] = given["interpolation"]
+            return Stage(PRIMITIVES["resize_and_crop"], tuple(settings.items()), stage.span)
+    return None

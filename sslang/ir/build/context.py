@@ -1,0 +1,166 @@
+"""What building a graph carries along: nodes made so far, names being evaluated, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NoReturn
+
+from sslang.diagnostics import Diagnostic, DiagnosticError, Label, Span
+from sslang.ir.build.values import Branch, BuiltNet, State, Value
+from sslang.ir.graph import Node, Operand
+from sslang.model.resolve import Entry, Namespace, Resolved
+from sslang.types import Type
+
+MAX_CALL_DEPTH = 40
+MAX_LEVELS = 90
+MAX_NODES = 10_000
+MAX_STEPS = 50_000
+
+Mode = Literal["training", "evaluation", "recipe"]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Local names (a function's parameters and bindings, generator variables) over a namespace."""
+
+    home: Namespace | None = None  # None: the resolved spec
+    local: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_(self, **names: Any) -> Scope:
+        return Scope(self.home, {**self.local, **names})
+
+
+@dataclass(eq=False)
+class Local:
+    """A binding in a function's body, evaluated when it is first needed."""
+
+    statement: Any
+    scope: Scope | None = None
+    value: Any = None
+    state: Literal["new", "busy", "done"] = "new"
+
+
+class Poisoned(DiagnosticError):
+    """A name that failed before is needed again; the finding has been reported."""
+
+
+@dataclass(eq=False)
+class Context:
+    resolved: Resolved
+    mode: Mode
+    batch: int | None = None
+    crop: float = 0.875
+    nodes: list[Node] = field(default_factory=list)
+    known: dict[object, Node] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+    memo: dict[tuple[int, str], Any] = field(default_factory=dict)
+    busy: list[Entry] = field(default_factory=list)
+    touched: dict[tuple[int, str], Entry] = field(default_factory=dict)  # what needs follow first
+    applied: dict[object, Any] = field(default_factory=dict)
+    nets: dict[str, BuiltNet] = field(default_factory=dict)
+    branches: dict[str, Branch] = field(default_factory=dict)
+    states: dict[str, tuple[State, Any]] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    depth: int = 0
+    levels: int = 0
+    steps: int = 0
+    calls: int = 0
+    scope: str = ""
+
+    def fail(
+        self,
+        code: str,
+        message: str,
+        span: Span | None,
+        *,
+        labels: Sequence[Label] = (),
+        hint: str = "",
+    ) -> NoReturn:
+        raise DiagnosticError(Diagnostic(code, message, span, tuple(labels), hint))
+
+    def step(self, span: Span | None) -> None:
+        """Count one step of evaluation; E311 where a spec would take too many."""
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            self.fail("E311", f"building the spec takes more than {MAX_STEPS} steps", span,
+                      hint="families, generators or functions multiply each other here")  # fmt: skip
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Keep what goes wrong inside, and go on after it."""
+        try:
+            yield
+        except DiagnosticError as error:
+            for diagnostic in error.diagnostics:
+                if diagnostic not in self.diagnostics:
+                    self.diagnostics.append(diagnostic)
+
+    @contextmanager
+    def calling(self, name: str, span: Span) -> Iterator[None]:
+        if self.depth >= MAX_CALL_DEPTH:
+            message = f"calls are nested more than {MAX_CALL_DEPTH} deep; does `{name}` call itself?"
+            self.fail("E311", message, span)
+        self.depth += 1
+        if self.depth == 1:
+            self.calls += 1
+            self.scope = f"{name}/{self.calls}"
+        try:
+            yield
+        finally:
+            self.depth -= 1
+            if self.depth == 0:
+                self.scope = ""
+
+    def add(
+        self,
+        op: str,
+        inputs: Sequence[Operand],
+        type_: Type,
+        span: Span | None,
+        settings: Mapping[str, Any] | None = None,
+        hint: str = "",
+    ) -> Node:
+        """The node for this computation; an equal one that exists is used again."""
+        plain = tuple((settings or {}).items())
+        key = (op, tuple((type(i).__name__, i) for i in inputs), repr(plain))
+        found = self.known.get(key)
+        if found is not None:
+            return found
+        if len(self.nodes) >= MAX_NODES:
+            self.fail("E311", f"the spec makes more than {MAX_NODES} operations", span)
+        name = self._fresh(hint or op)
+        node = Node(name, op, tuple(inputs), plain, type_, span, self.scope)
+        self.nodes.append(node)
+        self.known[key] = node
+        return node
+
+    def _fresh(self, hint: str) -> str:
+        base = "".join(c if c.isalnum() else "_" for c in hint).strip("_") or "value"
+        if base[0].isdigit():
+            base = "_" + base
+        name, number = base, 1
+        while name in self.names:
+            number += 1
+            name = f"{base}_{number}"
+        self.names.add(name)
+        return name
+
+    def named(self, value: Any, name: str) -> Any:
+        """`value`, its node called `name` where it is the newest and nothing uses it yet."""
+        if not isinstance(value, Value) or not self.nodes or self.nodes[-1].name != value.node:
+            return value
+        return Value(self.rename(self.nodes[-1], name).name, value.type)
+
+    def rename(self, node: Node, hint: str) -> Node:
+        """Give a node that nothing uses yet a better name."""
+        if node is not self.nodes[-1] or node.op == "image":
+            return node
+        self.names.discard(node.name)
+        fresh = replace(node, name=self._fresh(hint))
+        self.nodes[-1] = fresh
+        newest = next(reversed(self.known))
+        assert self.known[newest] is node
+        self.known[newest] = fresh
+        return fresh

@@ -1,0 +1,258 @@
+"""Evaluation of expressions: each form of the tree, and what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sslang.diagnostics import Span, nearest
+from sslang.ir.build import calls, families, names, nets, operators, tensors
+from sslang.ir.build.context import MAX_LEVELS, Context, Scope
+from sslang.ir.build.values import (
+    Arrow,
+    Branch,
+    Builtin,
+    BuiltNet,
+    Durations,
+    Family,
+    Part,
+    State,
+    Value,
+    View,
+    describe,
+)
+from sslang.ops.nets import PARTS
+from sslang.ops.schedules import Ramp, Schedule, Sequence
+from sslang.syntax import tree
+from sslang.types import Dim, Duration, Interval
+
+
+def evaluate(ctx: Context, node: tree.Node, scope: Scope) -> Any:
+    """What an expression is worth. Raises DiagnosticError where it makes no sense."""
+    handler = _HANDLERS.get(type(node))
+    if handler is None:
+        ctx.fail("E101", "this cannot stand in an expression", node.span)
+    ctx.step(node.span)
+    if ctx.levels >= MAX_LEVELS:
+        message = f"declarations and calls lead to each other more than {MAX_LEVELS} levels deep"
+        ctx.fail("E311", message, node.span)
+    ctx.levels += 1
+    try:
+        return handler(ctx, node, scope)
+    finally:
+        ctx.levels -= 1
+
+
+def number(ctx: Context, node: tree.Node, scope: Scope, what: str) -> float:
+    """A plain number, or a diagnostic."""
+    value = evaluate(ctx, node, scope)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        ctx.fail("E301", f"{what} is {describe(value)}; a number is due here", node.span)
+    return value
+
+
+def _name(ctx: Context, node: tree.Name, scope: Scope) -> Any:
+    return names.lookup(ctx, node.name, node.span, scope)
+
+
+def _list(ctx: Context, node: tree.ListOf, scope: Scope) -> Family:
+    members = tuple(evaluate(ctx, item, scope) for item in node.items)
+    if not members or not all(isinstance(m, View) for m in members):
+        return families.family(ctx, tuple(range(len(members))), members, node.span)
+    twice = next((m for i, m in enumerate(members) if m in members[:i]), None)
+    if twice is not None:
+        ctx.fail("E306", f"the view `{twice.key}` stands twice in this family", node.span)
+    return Family(members, members)
+
+
+def _quantity(ctx: Context, node: tree.Quantity, scope: Scope) -> Duration | Durations:
+    value = evaluate(ctx, node.value, scope)
+    items = value.members if isinstance(value, Family) else (value,)
+    for item in items:
+        if isinstance(item, bool) or not isinstance(item, int | float) or item < 0:
+            ctx.fail("E301", f"a time is a number of {node.unit}, not {describe(item)}", node.span)
+    unit: Any = node.unit
+    durations = tuple(Duration(float(item), unit) for item in items)
+    return Durations(durations) if isinstance(value, Family) else durations[0]
+
+
+def _attribute(ctx: Context, node: tree.Attribute, scope: Scope) -> Any:
+    value = evaluate(ctx, node.value, scope)
+    if node.name == "T":
+        return tensors.mapped(ctx, "transpose", [value], {}, node.span)
+    if isinstance(value, BuiltNet):
+        stages = value.description.stages
+        parts = PARTS.get(stages[0].primitive.name, {}) if stages else {}
+        if node.name not in parts:
+            hint = nearest(node.name, parts) or "its parts: " + (", ".join(parts) or "none")
+            ctx.fail("E310", f"the net `{value.name}` has no part `{node.name}`", node.span, hint=hint)
+        return Part(value, node.name)
+    if isinstance(value, Branch):
+        for stage in value.stages:
+            if isinstance(stage, BuiltNet) and stage.name.split(".")[-1] == node.name:
+                return stage
+        inside = [s.name.split(".")[-1] for s in value.stages if isinstance(s, BuiltNet)]
+        hint = f"its nets: {', '.join(inside)}"
+        ctx.fail("E310", f"the branch has no net `{node.name}`", node.span, hint=hint)
+    if node.name in ("pooled", "grid", "cls", "patches", "tokens"):
+        ctx.fail("E210", f"the field `{node.name}` of a net's result", node.span)
+    ctx.fail("E310", f"{describe(value)} has no part `{node.name}`", node.span)
+
+
+def _index(ctx: Context, node: tree.Index, scope: Scope) -> Any:
+    value = evaluate(ctx, node.value, scope)
+    if isinstance(value, Family):
+        return families.member(ctx, value, node, scope)
+    if isinstance(value, State):
+        value = tensors.read(ctx, value, node.span)
+    if isinstance(value, Value):
+        items = tuple(subscript(ctx, item, scope) for item in node.items)
+        return tensors.op(ctx, "index", [value], {"items": items}, node.span)
+    if isinstance(value, BuiltNet | Branch):
+        ctx.fail("E210", "slices of a net", node.span)
+    ctx.fail("E306", f"{describe(value)} cannot be indexed", node.span)
+
+
+def subscript(ctx: Context, item: tree.Node, scope: Scope) -> object:
+    if isinstance(item, tree.Ellipsis_):
+        return Ellipsis
+    if isinstance(item, tree.Slice):
+        bounds = [None if b is None else evaluate(ctx, b, scope) for b in (item.start, item.stop)]
+        for bound in bounds:
+            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | Dim)):
+                ctx.fail("E301", f"a slice goes between whole numbers, not {describe(bound)}", item.span)
+        return slice(*bounds)
+    value = evaluate(ctx, item, scope)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, Value | State):
+        ctx.fail("E210", "indexing by a tensor", item.span, hint="`take(x, index)` picks an entry a row")
+    ctx.fail("E301", f"{describe(value)} is no index", item.span)
+
+
+def _unary(ctx: Context, node: tree.Unary, scope: Scope) -> Any:
+    return operators.unary(ctx, node.operator, evaluate(ctx, node.value, scope), node.span)
+
+
+def _binary(ctx: Context, node: tree.Binary, scope: Scope) -> Any:
+    left = evaluate(ctx, node.left, scope)
+    right = evaluate(ctx, node.right, scope)
+    if node.operator == "|":
+        return nets.pipe(ctx, left, right, node.span)
+    return operators.binary(ctx, node.operator, left, right, node.span)
+
+
+def _range(ctx: Context, node: tree.Range, scope: Scope) -> Interval:
+    low = number(ctx, node.low, scope, "the lower end")
+    high = number(ctx, node.high, scope, "the upper end")
+    return Interval(low, high)
+
+
+def _arrow(ctx: Context, node: tree.Arrow, scope: Scope) -> Arrow:
+    return Arrow(
+        number(ctx, node.start, scope, "the start"), number(ctx, node.end, scope, "the end")
+    )
+
+
+def _then(ctx: Context, node: tree.Then, scope: Scope) -> Schedule:
+    first = evaluate(ctx, node.first, scope)
+    second = evaluate(ctx, node.second, scope)
+    if isinstance(second, int | float) and not isinstance(second, bool):
+        second = Ramp("linear", float(second), float(second))
+    if not isinstance(first, Ramp) or not isinstance(second, Schedule):
+        ctx.fail("E301", "`then` joins two schedules", node.span)
+    if first.over is None:
+        ctx.fail("E308", "the schedule before `then` needs `over`, the time it takes",
+                 node.first.span, hint="write e.g. `linear(0 -> 1, over = 10 epochs)`")  # fmt: skip
+    return tensors.whole(ctx, Sequence(first, second), node.span)
+
+
+def _conditional(ctx: Context, node: tree.Conditional, scope: Scope) -> Any:
+    condition = evaluate(ctx, node.condition, scope)
+    if not isinstance(condition, bool):
+        ctx.fail("E301", f"the condition is {describe(condition)}, not a truth value",
+                 node.condition.span, hint="for tensors: where(condition, a, b)")  # fmt: skip
+    return evaluate(ctx, node.value if condition else node.otherwise, scope)
+
+
+def _call(ctx: Context, node: tree.Call, scope: Scope) -> Any:
+    function = evaluate(ctx, node.function, scope)
+    if _reduces_generator(function, node):
+        generator = node.arguments[0].value
+        assert isinstance(generator, tree.Comprehension)
+        family = families.comprehension(ctx, generator, scope)
+        return tensors.fold_members(ctx, function.primitive.name, family, node.span)
+    positional: list[tuple[Any, Span]] = []
+    named: dict[str, tuple[Any, Span]] = {}
+    for argument in node.arguments:
+        if isinstance(argument.value, tree.Comprehension):
+            value: Any = families.comprehension(ctx, argument.value, scope)
+        elif isinstance(argument.value, tree.Name):
+            value = calls.word_or_value(ctx, function, argument, scope)
+        else:
+            value = evaluate(ctx, argument.value, scope)
+        if argument.name is None:
+            if named:
+                ctx.fail("E303", "arguments by place come before those by name", argument.span)
+            positional.append((value, argument.value.span))
+        elif argument.name in named:
+            ctx.fail("E303", f"`{argument.name}` is given twice", argument.span)
+        else:
+            named[argument.name] = (value, argument.value.span)
+    return calls.call(ctx, function, positional, named, node.span)
+
+
+def _reduces_generator(function: Any, node: tree.Call) -> bool:
+    return (
+        isinstance(function, Builtin)
+        and function.primitive.name in tensors.REDUCTIONS
+        and len(node.arguments) == 1
+        and isinstance(node.arguments[0].value, tree.Comprehension)
+    )
+
+
+def _comprehension(ctx: Context, node: tree.Comprehension, scope: Scope) -> Family:
+    return families.comprehension(ctx, node, scope)
+
+
+def _with(ctx: Context, node: tree.With, scope: Scope) -> Any:
+    value = evaluate(ctx, node.value, scope)
+    settings = {}
+    for setting in node.settings:
+        if setting.name is None:
+            ctx.fail("E303", "a setting is written `name = value`", setting.span)
+        settings[setting.name] = (evaluate(ctx, setting.value, scope), setting.span)
+    return nets.with_settings(ctx, value, settings, node.span)
+
+
+def _on(ctx: Context, node: tree.On, scope: Scope) -> Any:
+    ctx.fail("E210", "constraints on weights", node.span)
+
+
+def _text(ctx: Context, node: tree.Text, scope: Scope) -> str:
+    return node.value
+
+
+def _number(ctx: Context, node: tree.Number, scope: Scope) -> float:
+    return node.value
+
+
+_HANDLERS: dict[type, Callable[..., Any]] = {
+    tree.Number: _number,
+    tree.Text: _text,
+    tree.Name: _name,
+    tree.ListOf: _list,
+    tree.Quantity: _quantity,
+    tree.Attribute: _attribute,
+    tree.Index: _index,
+    tree.Unary: _unary,
+    tree.Binary: _binary,
+    tree.Range: _range,
+    tree.Arrow: _arrow,
+    tree.Then: _then,
+    tree.Conditional: _conditional,
+    tree.Call: _call,
+    tree.Comprehension: _comprehension,
+    tree.With: _with,
+    tree.On: _on,
+}

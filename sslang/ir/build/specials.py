@@ -1,0 +1,198 @@
+"""Names whose calls the builder itself understands: schedules, averages, batch-norm settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sslang.diagnostics import Span, nearest
+from sslang.ir.build.accept import word_of
+from sslang.ir.build.context import Context
+from sslang.ir.build.values import (
+    Arrow,
+    Average,
+    BatchNorm,
+    Branch,
+    BuiltNet,
+    Durations,
+    Family,
+    Momentum,
+    describe,
+)
+from sslang.ops.schedules import Piecewise, Ramp, Schedule
+from sslang.types import Duration
+
+Given = Sequence[tuple[Any, Span]]
+Named = Mapping[str, tuple[Any, Span]]
+
+
+@dataclass(frozen=True)
+class SpecialForm:
+    """A form, with the parameters it takes and its reference page."""
+
+    name: str
+    parameters: tuple[str, ...]
+    doc: str
+    build: Callable[[Context, dict[str, tuple[Any, Span]], Span], Any]
+
+    def call(self, ctx: Context, positional: Given, named: Named, span: Span) -> Any:
+        if len(positional) > len(self.parameters):
+            message = f"`{self.name}` takes at most {len(self.parameters)} arguments"
+            ctx.fail("E303", message, positional[len(self.parameters)][1])
+        given = dict(zip(self.parameters, positional, strict=False))
+        for key, value in named.items():
+            if key not in self.parameters:
+                hint = nearest(key, self.parameters) or f"it has: {', '.join(self.parameters)}"
+                ctx.fail("E303", f"`{self.name}` has no parameter `{key}`", value[1], hint=hint)
+            if key in given:
+                ctx.fail("E303", f"`{key}` is given twice", value[1])
+            given[key] = value
+        return self.build(ctx, given, span)
+
+
+def _time(ctx: Context, given: Mapping[str, tuple[Any, Span]], key: str) -> Duration | None:
+    if key not in given:
+        return None
+    value, span = given[key]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        ctx.fail("E308", f"`{key}` is a time, and {value:g} has no unit", span,
+                 hint=f"write `{value:g} epochs` or `{value:g} steps`")  # fmt: skip
+    if not isinstance(value, Duration):
+        ctx.fail("E301", f"`{key}` is a time; this is {describe(value)}", span)
+    return value
+
+
+def _flag(ctx: Context, given: Mapping[str, tuple[Any, Span]], key: str) -> bool:
+    value, span = given.get(key, (False, None))
+    if not isinstance(value, bool):
+        ctx.fail("E301", f"`{key}` is `true` or `false`, not {describe(value)}", span)
+    return value
+
+
+def _ramp(shape: Literal["cosine", "linear"]) -> Callable[..., Ramp]:
+    def build(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> Ramp:
+        value, where = given.get("ramp", (None, span))
+        if not isinstance(value, Arrow):
+            ctx.fail("E301", f"`{shape}` takes `a -> b`; this is {describe(value)}", where,
+                     hint=f"write e.g. `{shape}(0.1 -> 0)`")  # fmt: skip
+        per = word_of(given["per"][0]) if "per" in given else "step"
+        if per not in ("epoch", "step"):
+            ctx.fail("E301", "`per` is `epoch` or `step`", given["per"][1])
+        over = _time(ctx, given, "over")
+        if over is not None and over.value == 0:
+            ctx.fail("E309", "`over` is longer than nothing", given["over"][1])
+        return Ramp(
+            shape,
+            value.start,
+            value.end,
+            warmup=_time(ctx, given, "warmup"),
+            over=over,
+            shift=_time(ctx, given, "shift"),
+            per_epoch=per == "epoch",
+            closed=_flag(ctx, given, "closed"),
+        )
+
+    return build
+
+
+def _piecewise(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> Piecewise:
+    values, where = given.get("values", (None, span))
+    times, at = given.get("at", (None, span))
+    if isinstance(times, Duration):
+        times = Durations((times,))
+    if not isinstance(values, Family) or not isinstance(times, Durations):
+        ctx.fail("E301", "`piecewise` takes values and times", where,
+                 hint="write e.g. `piecewise([0.1, 0.01], at = [60] epochs)`")  # fmt: skip
+    numbers = [v for v in values.members if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) != len(values) or len(values) != len(times.items) + 1:
+        ctx.fail("E303", f"{len(times.items)} times need {len(times.items) + 1} numbers", where)
+    starts = [t.value for t in times.items]
+    if starts != sorted(starts):
+        ctx.fail("E309", "the times of `piecewise` must grow", at)
+    return Piecewise(tuple(map(float, numbers)), times.items)
+
+
+def _ema(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> Momentum:
+    net, where = given.get("net", (None, span))
+    if not isinstance(net, Branch | BuiltNet):
+        ctx.fail("E304", f"`ema` follows a net or branch; this is {describe(net)}", where)
+    momentum, at = given.get("momentum", (None, span))
+    if isinstance(momentum, Arrow):
+        ctx.fail("E307", "`a -> b` does not say how to go there", at,
+                 hint="write `cosine(a -> b)` or `linear(a -> b)`")  # fmt: skip
+    if isinstance(momentum, bool) or not isinstance(momentum, int | float | Schedule):
+        ctx.fail("E301", f"`momentum` is a number or a schedule, not {describe(momentum)}", at)
+    ends = momentum.ends() if isinstance(momentum, Schedule) else (momentum,)
+    if not all(0 <= m <= 1 for m in ends):
+        ctx.fail("E309", "a momentum lies in 0..1", at)
+    init = word_of(given["init"][0]) if "init" in given else "copy"
+    if init not in ("copy", "fresh"):
+        ctx.fail("E301", "`init` is `copy` or `fresh`", given["init"][1])
+    return Momentum(net, Average(momentum, init == "fresh", _flag(ctx, given, "buffers")))
+
+
+def _images(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> int:
+    value, where = given.get("images", (None, span))
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        ctx.fail("E301", f"a group has a number of images, not {describe(value)}", where)
+    return value
+
+
+def _groups(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> BatchNorm:
+    return BatchNorm(_images(ctx, given, span))
+
+
+def _shuffle(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> BatchNorm:
+    return BatchNorm(_images(ctx, given, span), shuffled=True)
+
+
+_RAMP = ("ramp", "warmup", "per", "over", "shift", "closed")
+
+SPECIALS: dict[str, SpecialForm] = {
+    form.name: form
+    for form in (
+        SpecialForm(
+            "cosine", _RAMP,
+            "From a to b along half a cosine over the run: a + (b - a) (1 - cos(pi p)) / 2.\n\n"
+            "At step t of n the progress p is t / n. With `warmup` of w steps the value is\n"
+            "a t / w below w, then p = (t - w) / (n - w). `per = epoch` floors t to its epoch;\n"
+            "`over` ends it early; `closed = true` reaches b at the last step; `shift` looks\n"
+            "ahead. (The similarity is `cosine_similarity`.)",
+            _ramp("cosine"),
+        ),
+        SpecialForm(
+            "linear", _RAMP,
+            "From a to b along a straight line over the run; parameters as those of `cosine`.\n"
+            "(With a width, `linear(128)` is a fully connected layer.)",
+            _ramp("linear"),
+        ),
+        SpecialForm(
+            "piecewise", ("values", "at"),
+            "Constant pieces: `piecewise([a, b, c], at = [120, 160] epochs)` is a, from epoch 120\n"
+            "on b, from epoch 160 on c.",
+            _piecewise,
+        ),
+        SpecialForm(
+            "ema", ("net", "momentum", "init", "buffers"),
+            "A momentum average of a net or branch (Tarvainen and Valpola, 2017).\n\n"
+            "Copies its parameters at the start (`init = fresh`: draws its own), and after each\n"
+            "step moves them: momentum * old + (1 - momentum) * the net's of t + 1. Parameters\n"
+            "only, unless `buffers = true`. Runs in training mode with statistics of its own, is\n"
+            "never trained, and must pass `stop_grad` where it enters a loss.",
+            _ema,
+        ),
+        SpecialForm(
+            "groups", ("images",),
+            "Batch norm by runs of so many images of the global batch, each with all its views\n"
+            "where the net is applied to a family: what per-device batch norm computes.",
+            _groups,
+        ),
+        SpecialForm(
+            "shuffle", ("images",),
+            "Batch norm by groups, after one random permutation of the batch (MoCo's shuffled\n"
+            "batch norm; He et al., 2020).",
+            _shuffle,
+        ),
+    )
+}  # fmt: skip

@@ -1,0 +1,288 @@
+"""What an expression of the language can be worth while a spec is built into a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from sslang.diagnostics import Span
+from sslang.model.recipe import Word as Configuration
+from sslang.model.resolve import Namespace
+from sslang.ops import Primitive
+from sslang.ops.schedules import Schedule
+from sslang.syntax import tree
+from sslang.types import Dim, Duration, Interval, TensorType, Type, ViewType
+
+
+class Word(str):
+    """A word that only some parameter gives a sense, such as `bicubic` or `drop`."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of the step: the result of a node of the graph."""
+
+    node: str
+    type: TensorType
+
+
+@dataclass(frozen=True)
+class View:
+    """A declared view: the key of families, and its images in the graph."""
+
+    key: str
+    node: str
+    type: ViewType
+
+    def __str__(self) -> str:
+        return self.key
+
+
+Key = View | int
+
+
+@dataclass(frozen=True)
+class Family:
+    """A map from keys (views or integers) to values; never a tensor."""
+
+    keys: tuple[Key, ...]
+    members: tuple[Any, ...]
+
+    def get(self, key: object) -> Any:
+        for own, member in zip(self.keys, self.members, strict=True):
+            if _same_key(own, key):
+                return member
+        return None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @cached_property
+    def leaves(self) -> int:
+        """How many values it holds, those of families within it counted one by one."""
+        return sum(m.leaves if isinstance(m, Family) else 1 for m in self.members)
+
+
+def _same_key(a: object, b: object) -> bool:
+    if isinstance(a, View) and isinstance(b, View):
+        return a.key == b.key
+    return type(a) is type(b) and a == b
+
+
+@dataclass(frozen=True)
+class Arrow:
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Durations:
+    """`[120, 160] epochs`."""
+
+    items: tuple[Duration, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a net's or chain's description, with its settings; not built, not drawn."""
+
+    primitive: Primitive
+    settings: tuple[tuple[str, Any], ...]
+    span: Span = field(compare=False, repr=False)
+    probability: float = 1.0
+
+
+@dataclass(frozen=True)
+class Description:
+    """A pipeline of stages of one kind: `net` (unbuilt) or `view` (undrawn)."""
+
+    kind: str
+    stages: tuple[Stage, ...]
+
+
+NOTHING = Description("net", ())
+
+
+@dataclass(eq=False)
+class BuiltNet:
+    """A net with a declared name; its input type follows from its first use."""
+
+    name: str
+    kind: str  # encoder, head, or average
+    description: Description
+    span: Span
+    input: Type | None = None
+    output: TensorType | None = None
+    arguments: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    first_use: Span | None = None
+    source: BuiltNet | None = None  # of an average: the net whose parameters it averages
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Part:
+    """A named part of a net, as selectors use it."""
+
+    net: BuiltNet
+    name: str
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Over which rows batch statistics go: the whole batch, or runs of `images` images."""
+
+    images: int = 0
+    shuffled: bool = False
+
+
+@dataclass(eq=False)
+class Branch:
+    """A pipeline of built nets and functions, with settings."""
+
+    name: str
+    stages: tuple[Any, ...]
+    batch_norm: BatchNorm = BatchNorm()
+    average: Average | None = None
+    applications: int = 0
+
+
+@dataclass(frozen=True)
+class Average:
+    """`ema(net, momentum)`: how the copies of a branch's nets follow them."""
+
+    momentum: float | Schedule
+    fresh: bool
+    buffers: bool
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """An `ema(...)` that no declaration has named yet."""
+
+    of: Any
+    average: Average
+
+
+@dataclass(frozen=True)
+class State:
+    """A queue: rows as of t, oldest first."""
+
+    name: str
+    type: TensorType
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Initial:
+    """`sphere(dim)` and its like: how a row begins."""
+
+    primitive: Primitive
+    settings: tuple[tuple[str, Any], ...]
+    row: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the language, with the names it sees."""
+
+    node: tree.Function
+    home: Namespace | None
+
+
+@dataclass(frozen=True)
+class Builtin:
+    """A primitive by name, not yet called."""
+
+    primitive: Primitive
+
+
+@dataclass(frozen=True)
+class Special:
+    """A name whose call the builder itself understands: `ema`, `cosine`, `groups`, `knn`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A set of parameters: `bias`, `norm`, a net, a part, or a combination of them."""
+
+    operator: str  # word, net, part, and, or, not
+    operands: tuple[Any, ...]
+    span: Span = field(compare=False, repr=False)
+
+    @cached_property
+    def words(self) -> int:
+        """How many names it is made of."""
+        return sum(o.words if isinstance(o, Selector) else 1 for o in self.operands)
+
+    def __str__(self) -> str:
+        if self.operator in ("word", "net"):
+            return str(self.operands[0])
+        if self.operator == "part":
+            return f"{self.operands[0]}.{self.operands[1]}"
+        if self.operator == "not":
+            return f"not {self.operands[0]}"
+        return f"({self.operands[0]} {self.operator} {self.operands[1]})"
+
+
+Number = float | int | Dim | Schedule
+
+
+def describe(value: object) -> str:
+    """What a value is, in the words of the language."""
+    match value:
+        case bool():
+            return "a truth value"
+        case int() | float():
+            return f"the number {value:g}"
+        case Dim():
+            return f"the size {value}"
+        case Schedule():
+            return "a schedule"
+        case Word():
+            return f"the word `{value}`"
+        case str():
+            return "a text"
+        case Value():
+            return f"a tensor {value.type}"
+        case View():
+            return f"the view `{value.key}`"
+        case Family():
+            return f"a family of {len(value)}"
+        case Description(kind, _):
+            return "a description of a net" if kind == "net" else "a chain of view operations"
+        case BuiltNet():
+            return f"the net `{value.name}`"
+        case Branch() | Momentum():
+            return "a branch"
+        case State():
+            return f"the queue `{value.name}`"
+        case Function():
+            return f"the function `{value.node.name}`"
+        case Builtin():
+            return f"`{value.primitive.name}`, not called"
+        case Special():
+            return f"`{value.name}`, not called"
+        case Interval():
+            return f"the range {value}"
+        case Duration():
+            return f"the time {value}"
+        case Durations():
+            return "a list of times"
+        case Arrow():
+            return "an arrow `a -> b`"
+        case Initial():
+            return "an initialiser"
+        case Selector():
+            return "a selector of parameters"
+        case BatchNorm():
+            return "a batch-norm setting"
+        case Configuration():
+            return f"`{value.word}(...)`"
+        case None:
+            return "`none`"
+    return type(value).__name__
