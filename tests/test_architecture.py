@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "sslang"
 LAYERS = (
     "diagnostics", "syntax", "types", "ops", "std", "model", "ir", "checks", "passes", "emit",
-    "data", "evaluate", "track", "train", "cli",
+    "data", "evaluate", "track", "train", "bench", "cli",
 )  # fmt: skip
 FACADE = {"__init__.py", "api.py"}  # the Python API stands on top, and the CLI is written on it
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -10,7 +10,9 @@ from sslang.diagnostics import Source, Span
 from sslang.syntax import tree
 
 SPAN = Span(Source("none", ""), 0, 0)
-_NAMES = st.sampled_from(["a", "b", "loss", "B", "D", "x_1", "epochs", "step", "none", "mean", "e5"])
+_NAMES = st.sampled_from(
+    ("a", "b", "loss", "B", "D", "x_1", "epochs", "step", "none", "mean", "e5")
+)
 _UNITS = st.sampled_from(["epochs", "steps"])
 _WORDS = st.text(
     st.characters(blacklist_characters='"\n\r', blacklist_categories=["Cs"]), max_size=6

@@ -182,10 +182,9 @@ class _Writer:
                 settings["joint"] = False
         if node.setting("group"):
             settings["group"] = node.setting("group")
-        call: fx.Node = self.out.create_node(
+        return self.out.create_node(
             "call_module", node.setting("net"), (joined,), settings, name=node.name
         )
-        return call
 
     def _setting(self, value: Any) -> Any:
         if isinstance(value, Dim):
@@ -196,7 +195,7 @@ class _Writer:
             return slice(self._setting(value.start), self._setting(value.stop))
         return value
 
-    def _size(self, size: Dim) -> Any:
+    def _size(self, size: Dim) -> fx.Node:
         """A size as a number of the run: arithmetic on the rows of the first view."""
         assert {name for name, _ in size.terms} == {"batch"}, f"no value for {size}"
         if self._batch is None:

@@ -24,12 +24,13 @@ from sslang.train.learner import Learner
 def write_texts(folder: RunFolder, recorder: Recorder, learner: Learner) -> None:
     """Source, resolved spec, IR, generated code and the picture of the graph."""
     program, method = learner.program, learner.method
+    pairs = [pair for average in program.averages for pair in average.pairs]
     texts = {
         "spec.ssl": folder.spec_path.read_text(encoding="utf-8"),
         "resolved.ssl": program.spec.text,
         "ir.txt": graph_text(method.graph),
         "generated.py": generated(learner),
-        "graph.svg": graph_svg(program.step, title=program.spec.method),
+        "graph.svg": graph_svg(program.step, title=program.spec.method, averages=pairs),
     }
     for name, text in texts.items():
         path = folder.artifacts / name

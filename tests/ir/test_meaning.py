@@ -28,13 +28,13 @@ def program(text: str) -> Program:
 def same(one: str, other: str) -> None:
     """Both texts make the same step, up to names."""
 
-    def shape(text: str) -> list[object]:
+    def shape(text: str) -> object:
         graph = program(text).step
-        numbers = {node.name: i for i, node in enumerate(graph.nodes)}
-        nodes: list[object] = [
-            (n.op, tuple(numbers.get(str(i), i) for i in n.inputs), n.settings) for n in graph.nodes
-        ]
-        return [*nodes, numbers[graph.outputs["loss"]]]
+        known: dict[object, object] = {}
+        for node in graph.nodes:
+            inputs = tuple(known.get(i, i) for i in node.inputs)
+            known[node.name] = (node.op, inputs, node.settings)
+        return known[graph.outputs["loss"]]
 
     assert shape(one) == shape(other)
 
@@ -68,11 +68,12 @@ def test_functions_are_inlined(written: str, meant: str) -> None:
         ("z[i in 1..3] = f(a) * i\nloss = mean(z[1] + z[3])", "loss = mean(f(a) * 1 + f(a) * 3)"),
         ("z = [f(a)] ++ [f(b)]\nloss = mean(z[1])", "loss = mean(f(b))"),
         ("z = [f(a), f(b)] * 2\nloss = mean(z[1])", "loss = mean(f(b) * 2)"),
-        ("z[v in [a, b]] = f(v)\nloss = mean(sum(z[v] * z[w] for v in [a, b] for w in [a, b] if v != w))",
+        ("s = [a, b]\nz[v in s] = f(v)\nloss = mean(sum(z[v] * z[w] for v in s for w in s if v != w))",
          "loss = mean(f(a) * f(b) + f(b) * f(a))"),
         ("loss = mean(mean(f(a) * k for k in 1..2))", "loss = mean((f(a) * 1 + f(a) * 2) / 2)"),
-        ("z = [f(a), f(b), f(a) * 2]\nloss = mean(z[1:][1])", "loss = mean(f(a) * 2)"),
-        ("fn h(x: [B, D]) = x * D\nz = h([f(a), f(b)])\nloss = mean(z[1])", "loss = mean(f(b) * 128)"),
+        ("z = [f(a), f(b), f(a) * 2]\nloss = mean(z[1:][2])", "loss = mean(f(a) * 2)"),
+        ("fn h(x: [B, D]) = x * D\nz = h([f(a), f(b)])\nloss = mean(z[1])",
+         "loss = mean(f(b) * 128)"),
         ("view v[2] = simclr_views(32)\nz[x in v] = f(x)\nloss = mean(z[0] - z[1])",
          "view v[2] = simclr_views(32)\nloss = mean(f(v[0]) - f(v[1]))"),
     ],
@@ -89,10 +90,10 @@ def test_a_family_runs_once_a_resolution() -> None:
 
 
 def test_the_same_net_on_the_same_value_is_computed_once() -> None:
-    text = "branch t = ema(f, 0.9) with (batch_norm = shuffle(32))\n"
-    step = program(text + "loss = mean(f(a)) + mean(stop_grad(t(a))) + mean(stop_grad(t(a) * 2))").step
+    text = "branch t = ema(f, 0.9) with (batch_norm = shuffle(32))\nloss = mean(f(a)) + "
+    step = program(text + "mean(stop_grad(t(a))) + mean(stop_grad(t(a) * 2))").step
     assert [n.setting("net") for n in step.nodes if n.op == APPLY] == ["f", "t.f"]
-    step = program(text + "loss = mean(f(a)) + mean(stop_grad(t(a))) + mean(stop_grad(t(b)))").step
+    step = program(text + "mean(stop_grad(t(a))) + mean(stop_grad(t(b)))").step
     sites = [n.setting("site") for n in step.nodes if n.op == "permutation"]
     assert len(set(sites)) == 2
 

@@ -108,7 +108,9 @@ def test_numbers(number: str, value: float) -> None:
     assert file.statements[0].value.value == value  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("number", ["1e31", "1e-31", "1e-999", "1234567890123456", "0" * 5000 + "1"])
+@pytest.mark.parametrize(
+    "number", ["1e31", "1e-31", "1e-999", "1234567890123456", "0" * 5000 + "1"]
+)
 def test_numbers_out_of_range(number: str) -> None:
     assert codes(f"x = {number}\n") == ["E105"]
 

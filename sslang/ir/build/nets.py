@@ -202,17 +202,11 @@ def _stage(
 
 
 def _use(ctx: Context, net: BuiltNet, type_: Type, span: Span) -> TensorType:
-    """The output type for this input, which fixes the net's widths at its first use."""
+    """The output type for this input. The first use fixes what is built; others must agree."""
     if net.source is not None and net.source.input is None:
         _use(ctx, net.source, type_, span)
-    if net.input is not None and net.output is not None:
-        if _width(net.input) != _width(type_):
-            labels = [] if net.first_use is None else [Label(net.first_use, f"used on {net.input} here")]
-            message = f"the net `{net.name}` was built for {net.input} and meets {type_}"
-            ctx.fail("E305", message, span, labels=labels)
-        return net.output
     current: Any = type_
-    arguments = []
+    arguments: list[tuple[str, Mapping[str, Any]]] = []
     for stage in net.description.stages:
         try:
             built = stage.primitive.rule(current, **dict(stage.settings))
@@ -223,10 +217,11 @@ def _use(ctx: Context, net: BuiltNet, type_: Type, span: Span) -> TensorType:
         current = built.output
     if not isinstance(current, TensorType):
         ctx.fail("E304", f"the net `{net.name}` has no layers", net.span)
-    net.input, net.output, net.arguments, net.first_use = type_, current, arguments, span
-    ctx.nets[net.name] = net
+    if net.first_use is None:
+        net.input, net.arguments, net.first_use = type_, arguments, span
+        ctx.nets[net.name] = net
+    elif net.arguments != arguments:
+        label = Label(net.first_use, f"used on {net.input} here")
+        message = f"the net `{net.name}` was built for {net.input} and meets {type_}"
+        ctx.fail("E305", message, span, labels=[label])
     return current
-
-
-def _width(type_: Type) -> object:
-    return type_.shape[1:] if isinstance(type_, TensorType) else type_

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -113,8 +114,7 @@ class BuiltNet:
     description: Description
     span: Span
     input: Type | None = None
-    output: TensorType | None = None
-    arguments: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    arguments: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     first_use: Span | None = None
     source: BuiltNet | None = None  # of an average: the net whose parameters it averages
 
