@@ -29,17 +29,25 @@ _ALL = (
     Code("E202", "declared twice", "A file has one namespace; each name is declared once."),
     Code("E203", "cycle", "These declarations need each other, and no state lies between them."),
     Code("E204", "unknown recipe", "The file has no recipe of this name, nor has the prelude."),
-    Code("E205", "override of an unknown name",
-         "A recipe in the file or the command line replaces right sides; it adds no names except "
-         "the fields of a recipe."),
+    Code(
+        "E205",
+        "override of an unknown name",
+        "A recipe in the file or the command line replaces right sides; it adds no names except "
+        "the fields of a recipe.",
+    ),
     Code("E206", "file cannot be read", "The path does not name a readable spec."),
-    Code("E207", "unused declaration", "No recipe of the file reaches this declaration.",
-         "warning"),
-    Code("E208", "hides a prelude name", "The declaration takes the place of a prelude name.",
-         "note"),
-    Code("E209", "no method line", "A spec begins with `method \"NAME\"`."),
-    Code("E210", "not in this version",
-         "The construct belongs to the language, and this version does not compile it yet."),
+    Code(
+        "E207", "unused declaration", "No recipe of the file reaches this declaration.", "warning"
+    ),
+    Code(
+        "E208", "hides a prelude name", "The declaration takes the place of a prelude name.", "note"
+    ),
+    Code("E209", "no method line", 'A spec begins with `method "NAME"`.'),
+    Code(
+        "E210",
+        "not in this version",
+        "The construct belongs to the language, and this version does not compile it yet.",
+    ),
     Code("E211", "changed kind", "An overlay keeps the kind of what it replaces."),
     # 3xx: types and shapes
     Code("E301", "wrong type", "The value is of another type than its place needs."),
@@ -54,24 +62,37 @@ _ALL = (
     Code("E310", "no such member", "The family or net has no member of this name or number."),
     Code("E311", "too large", "Families, loops and tensors of a spec are limited in size."),
     # 4xx: gradient and state
-    Code("E401", "average enters the loss uncut",
-         "The output of a momentum average must pass stop_grad before it enters the loss."),
+    Code(
+        "E401",
+        "average enters the loss uncut",
+        "The output of a momentum average must pass stop_grad before it enters the loss.",
+    ),
     Code("E402", "net never trained", "No gradient of the loss reaches this net.", "warning"),
     Code("E403", "two writes", "A state has at most one write, so that no order can be wrong."),
-    Code("E404", "state never written", "The state is read, and nothing ever writes it.",
-         "warning"),
+    Code(
+        "E404", "state never written", "The state is read, and nothing ever writes it.", "warning"
+    ),
     Code("E405", "write does not fit", "The shape of the written value is not the state's."),
-    Code("E406", "queue and batch do not divide",
-         "A queue's length must be a multiple of the batch, so that whole batches leave it."),
+    Code(
+        "E406",
+        "queue and batch do not divide",
+        "A queue's length must be a multiple of the batch, so that whole batches leave it.",
+    ),
     Code("E407", "not a state", "Only a queue, a bank or a state can be written."),
     Code("E408", "loss has no rows", "The loss is a scalar or has one value a row of the batch."),
     Code("E409", "no loss", "A spec that trains needs a binding called `loss`."),
     # 5xx: recipes
-    Code("E501", "recipe lacks a field", "A recipe that trains names data, batch, length and "
-         "optimizer."),
+    Code(
+        "E501",
+        "recipe lacks a field",
+        "A recipe that trains names data, batch, length and optimizer.",
+    ),
     Code("E502", "wrong field", "The value does not fit the field of the recipe."),
-    Code("E503", "batch norm groups do not divide",
-         "The batch must be a multiple of the images in a group of batch norm."),
+    Code(
+        "E503",
+        "batch norm groups do not divide",
+        "The batch must be a multiple of the images in a group of batch norm.",
+    ),
     Code("E504", "schedule outlasts the run", "A warm-up or milestone lies after the end."),
     Code("E505", "selector matches nothing", "The selector names no parameter of the nets."),
     Code("E506", "run too short", "The run has fewer than one step."),
@@ -86,8 +107,12 @@ _ALL = (
     Code("E701", "nothing to resume", "No checkpoint that can be loaded was found."),
     Code("E702", "another spec", "The run was begun with another spec than the one given."),
     Code("E711", "checkpoint damaged", "The file is missing, incomplete or changed."),
-    Code("E712", "checkpoint passed over", "A damaged checkpoint; the one before it is used.",
-         "warning"),
+    Code(
+        "E712",
+        "checkpoint passed over",
+        "A damaged checkpoint; the one before it is used.",
+        "warning",
+    ),
     Code("E713", "no room for a checkpoint", "The disk did not take it; the old ones are kept."),
     Code("E714", "no folder for the run", "The run's folder cannot be made or is in use."),
     Code("E715", "not a run", "The folder is not that of a run."),

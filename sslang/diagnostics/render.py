@@ -39,7 +39,9 @@ def _excerpt(span: Span, note: str, code: str, paint: Callable[[str, str], str])
     number = str(line)
     bar = paint("|", "34")
     shown, first = _window(text, column)
-    caret = " " * (column - 1 - first) + paint("^" * min(width, len(shown) - column + 1 + first or 1), code)
+    caret = " " * (column - 1 - first) + paint(
+        "^" * min(width, len(shown) - column + 1 + first or 1), code
+    )
     return [
         f"{' ' * len(number)}{paint('-->', '34')} {span}",
         f"{paint(number, '34')} {bar} {shown}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,25 @@ class StepResult:
     writes: Mapping[str, Tensor]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Average:
-    """Tensors of a branch's copies, and those they follow, in the same order."""
+    """The nets of a branch's copies, and those they follow."""
 
     plan: AveragePlan
-    targets: list[Tensor] = field(default_factory=list)
-    sources: list[Tensor] = field(default_factory=list)
+    pairs: tuple[tuple[nn.Module, nn.Module], ...]
+
+    def advance(self, momentum: float) -> None:
+        """m * old + (1 - m) * new, of parameters, and of buffers where the plan says so.
+
+        Tensors are looked up at each step: a module may replace them (another memory format).
+        """
+        targets = [p for ours, _ in self.pairs for p in ours.parameters()]
+        sources = [p for _, theirs in self.pairs for p in theirs.parameters()]
+        average_(targets, sources, momentum)
+        if self.plan.buffers:
+            targets = [b for ours, _ in self.pairs for b in _floating(ours)]
+            sources = [b for _, theirs in self.pairs for b in _floating(theirs)]
+            average_(targets, sources, momentum)
 
 
 class Method(nn.Module):
@@ -113,7 +125,7 @@ class Method(nn.Module):
     def advance(self, result: StepResult, clock: Clock) -> None:
         """After the optimizer: averages, writes and running statistics move to t + 1, at once."""
         for average in self.averages:
-            average_(average.targets, average.sources, value_at(average.plan.momentum, clock))
+            average.advance(value_at(average.plan.momentum, clock))
         for name, rows in result.writes.items():
             append_rows(self.state(name), rows)
         commit_statistics(self.nets)
@@ -222,23 +234,12 @@ def _copy_averages(nets: nn.Module, program: Program) -> None:
 
 
 def _average(nets: nn.Module, plan: AveragePlan) -> Average:
-    average = Average(plan)
-    for copy, source in plan.pairs:
-        for ours, theirs in zip(
-            nets.get_submodule(copy).parameters(), nets.get_submodule(source).parameters(),
-            strict=True,
-        ):  # fmt: skip
-            average.targets.append(ours.data)
-            average.sources.append(theirs.data)
-        if plan.buffers:
-            pairs = zip(
-                nets.get_submodule(copy).buffers(), nets.get_submodule(source).buffers(),
-                strict=True,
-            )  # fmt: skip
-            floating = [(a, b) for a, b in pairs if a.is_floating_point()]
-            average.targets.extend(a for a, _ in floating)
-            average.sources.extend(b for _, b in floating)
-    return average
+    find = nets.get_submodule
+    return Average(plan, tuple((find(copy), find(source)) for copy, source in plan.pairs))
+
+
+def _floating(net: nn.Module) -> list[Tensor]:
+    return [b for b in net.buffers() if b.is_floating_point()]
 
 
 def _freeze(nets: nn.Module, program: Program) -> set[str]:

@@ -225,7 +225,9 @@ class LinearProbe(Word):
 
     role: ClassVar[str] = "evaluate"
     word: ClassVar[str] = "linear_probe"
-    l2: Annotated[float, Field(gt=0)] = Field(1e-3, description="penalty of the logistic regression")
+    l2: Annotated[float, Field(gt=0)] = Field(
+        1e-3, description="penalty of the logistic regression"
+    )
     lr: Annotated[float, Field(gt=0)] | None = Field(None, description="rate of the SGD")
     length: Time = Field(Duration(100, "epochs"), description="how long the SGD goes")
     batch: Positive = Field(256, description="batch of the SGD")
@@ -254,8 +256,9 @@ class Recipe(BaseModel):
     length: Time = Field(description="how long to train, in epochs or steps")
     optimizer: Sgd | AdamW | Lars = Field(description="sgd, adamw or lars")
     last_batch: Literal["drop", "keep", "wrap"] = Field(
-        "drop", description="an epoch's last short batch: drop it, keep it short, or wrap it "
-        "round with images of the next epoch"
+        "drop",
+        description="an epoch's last short batch: drop it, keep it short, or wrap it "
+        "round with images of the next epoch",
     )
     clip: GlobalNorm | TensorNorm | None = Field(None, description="limit on gradients")
     freeze: tuple[Any, ...] = Field((), description="selectors of what is not trained")

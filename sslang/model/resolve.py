@@ -262,7 +262,9 @@ def _linear(module: Module, name: str, found: list[Diagnostic]) -> list[tuple[tr
         if node is None:
             known = set(module.recipes) | set(prelude().recipes)
             message = f"there is no recipe `{wanted}`"
-            found.append(Diagnostic("E204", message, span, hint=nearest(wanted, known) or _list(known)))
+            found.append(
+                Diagnostic("E204", message, span, hint=nearest(wanted, known) or _list(known))
+            )
             return
         for base in node.bases:
             visit(base, (*path, wanted), node.span.first_line)

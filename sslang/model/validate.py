@@ -38,7 +38,9 @@ def problems(model: type[BaseModel], values: Mapping[str, Any]) -> list[Problem]
             field = str(item["loc"][0]) if item["loc"] else ""
             found.setdefault(field, Problem(field, _text(item)))
         for field, words in _words(error).items():
-            found[field] = Problem(field, f"it should be {' or '.join(f'`{w}(...)`' for w in words)}")
+            found[field] = Problem(
+                field, f"it should be {' or '.join(f'`{w}(...)`' for w in words)}"
+            )
         return list(found.values())
     return []
 
@@ -47,7 +49,8 @@ def _text(item: ErrorDetails) -> str:
     text = item["msg"].removeprefix("Value error, ")
     if not text.startswith("Input should be "):
         return text
-    return f"it should be {text.removeprefix('Input should be ').replace('valid integer', 'whole number')}"
+    text = text.removeprefix("Input should be ").replace("valid integer", "whole number")
+    return f"it should be {text}"
 
 
 def _words(error: ValidationError) -> dict[str, list[str]]:
@@ -56,6 +59,10 @@ def _words(error: ValidationError) -> dict[str, list[str]]:
     for item in error.errors(include_url=False):
         name = item.get("ctx", {}).get("class_name")
         word = next((w for w, model in WORDS.items() if model.__name__ == name), None)
-        if item["loc"] and word is not None and word not in found.setdefault(str(item["loc"][0]), []):
+        if (
+            item["loc"]
+            and word is not None
+            and word not in found.setdefault(str(item["loc"][0]), [])
+        ):
             found[str(item["loc"][0])].append(word)
     return found

@@ -91,9 +91,7 @@ def always(*_: Any, **__: Any) -> bool:
 Rule = Callable[..., Any]
 
 
-def tensor_op(
-    lowering: str, *, couples: Callable[..., bool] = _never
-) -> Callable[[Rule], Rule]:
+def tensor_op(lowering: str, *, couples: Callable[..., bool] = _never) -> Callable[[Rule], Rule]:
     """Declare an op on tensors. `couples(types, settings)` says whether it mixes rows."""
 
     def declare(rule: Rule) -> Rule:
@@ -111,9 +109,7 @@ def view_op(
 
     def declare(rule: Rule) -> Rule:
         _register(
-            Primitive(
-                rule.__name__, "view", rule, lowering, _never, draws, evaluation, takes_sizes
-            )
+            Primitive(rule.__name__, "view", rule, lowering, _never, draws, evaluation, takes_sizes)
         )
         return rule
 

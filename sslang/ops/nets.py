@@ -35,9 +35,7 @@ PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
-Init = Literal[
-    "torch", "normal_0.01", "truncated_0.02", "truncated_fan_in", "xavier", "zeros"
-]
+Init = Literal["torch", "normal_0.01", "truncated_0.02", "truncated_fan_in", "xavier", "zeros"]
 
 
 def _features(x: Type, op: str) -> tuple[TensorType, int]:
@@ -128,7 +126,7 @@ def resnet(
     for 50, 101 and 152. `width` multiplies every channel count. The stem is 7 x 7 with stride 2
     and a max-pool, or `small`: 3 x 3 with stride 1 and no pool, for images of 32 or 64 pixels.
     """
-    view, size = _images(x, "resnet")
+    view, _ = _images(x, "resnet")
     if depth not in (18, 34, 50, 101, 152):
         raise Misfit(f"there is no ResNet-{depth}", "depths are 18, 34, 50, 101, 152", "E309")
     if not 0 < width <= 16 or (64 * width) % 4:

@@ -32,9 +32,7 @@ def _share(value: float, what: str) -> None:
         raise Misfit(f"{what} is {value}; it must lie in 0..1", code="E309")
 
 
-@view_op(
-    "sslang.emit.views.random_resized_crop", draws=22, evaluation="crop", takes_sizes=True
-)
+@view_op("sslang.emit.views.random_resized_crop", draws=22, evaluation="crop", takes_sizes=True)
 def random_resized_crop(
     x: ViewType,
     size: int,

@@ -150,9 +150,7 @@ _BUILDERS: dict[str, Callable[[Span, list[Any]], Any]] = {
     "write": lambda s, c: tree.Write(c[0], c[1], span=s),
     "block": lambda s, c: tree.Block(tuple(x for x in c if x is not None), span=s),
     "targets": _sequence,
-    "target": lambda s, c: tree.Target(
-        str(c[0]), tuple(x for x in c[1:] if x is not None), span=s
-    ),
+    "target": lambda s, c: tree.Target(str(c[0]), tuple(x for x in c[1:] if x is not None), span=s),
     "over": lambda s, c: tree.Over(str(c[0]), c[1], span=s),
     "names": lambda s, c: tuple(str(x) for x in c),
     "parameters": lambda s, c: tuple(x for x in c if x is not None),

@@ -110,7 +110,7 @@ def _lines(text: str) -> list[_Line]:
 
 
 def _follow(tokens: list[str], line: int, opened: list[_Bracket]) -> None:
-    """Bring the open brackets up to the end of the line; those it begins with are closed already."""
+    """Bring the open brackets up to the end of the line; those it begins with are closed."""
     leading = True
     for at, token in enumerate(tokens):
         leading = leading and token in ")]}"

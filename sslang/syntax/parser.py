@@ -179,7 +179,9 @@ def _unexpected(source: Source, text: str, error: object, offset: int) -> Diagno
         message = "the statement ends too early"
     else:
         message = f"`{token}` cannot stand here"
-    return Diagnostic("E101", message, Span(source, offset, offset + max(1, len(str(token).rstrip()))), hint=hint)
+    return Diagnostic(
+        "E101", message, Span(source, offset, offset + max(1, len(str(token).rstrip()))), hint=hint
+    )
 
 
 def _unfinished(text: str, offset: int) -> int | None:

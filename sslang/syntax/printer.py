@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from sslang.syntax import tree
 
 # How tightly each operator binds; the grammar's ladder from loosest to tightest.
-_WITH, _ON, _THEN, _ARROW, _IF, _RANGE, _PIPE, _OR, _AND, _NOT, _COMPARE, _JOIN, _SUM, _PRODUCT = range(14)
+_WITH, _ON, _THEN, _ARROW, _IF, _RANGE, _PIPE, _OR, _AND, _NOT, _COMPARE, _JOIN, _SUM, _PRODUCT = (
+    range(14)
+)
 _NEGATIVE, _POWER, _POSTFIX = 14, 15, 16
 _BINARY = {
     "|": _PIPE, "or": _OR, "and": _AND, "++": _JOIN, "+": _SUM, "-": _SUM,
@@ -42,12 +44,16 @@ def _statement(node: tree.Node) -> str | None:
             return f"return {_expr(value, _WITH)}"
         case tree.Function(name, parameters, body):
             head = f"fn {name}({', '.join(map(_parameter, parameters))})"
-            tail = f" {_block(body)}" if isinstance(body, tree.Block) else f" = {_expr(body, _WITH)}"
+            tail = (
+                f" {_block(body)}" if isinstance(body, tree.Block) else f" = {_expr(body, _WITH)}"
+            )
             return head + tail
         case tree.Phase(name, body):
             return f"phase {name} {_block(body)}"
         case tree.Recipe(name, bases, body):
-            return f"recipe {name}" + (f" : {', '.join(bases)}" if bases else "") + f" {_block(body)}"
+            return (
+                f"recipe {name}" + (f" : {', '.join(bases)}" if bases else "") + f" {_block(body)}"
+            )
         case tree.Nested(name, body):
             return f"{name} {_block(body)}"
     return None
@@ -118,7 +124,11 @@ def _leveled(node: tree.Node) -> tuple[str, int]:
                 inner = f"({_expr(value, _WITH)})"
             return f"{inner} {unit}", _POSTFIX
         case tree.Attribute(value, name):
-            inner = f"({_number(value.value)})" if isinstance(value, tree.Number) else _expr(value, _POSTFIX)
+            inner = (
+                f"({_number(value.value)})"
+                if isinstance(value, tree.Number)
+                else _expr(value, _POSTFIX)
+            )
             return f"{inner}.{name}", _POSTFIX
         case tree.Slice(start, stop):
             first = "" if start is None else _expr(start, _WITH)

@@ -1,4 +1,4 @@
-"""Free names of a piece of the tree, and their renaming. What a function or generator binds stays."""
+"""Free names of a piece of the tree, and their renaming; what a function binds stays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def free_names(node: tree.Node) -> set[str]:
     return found
 
 
-def _walk(node: Any, names: Mapping[str, str], found: set[str], bound: frozenset[str] = frozenset()) -> Any:
+def _walk(
+    node: Any, names: Mapping[str, str], found: set[str], bound: frozenset[str] = frozenset()
+) -> Any:
     if isinstance(node, tuple):
         return tuple(_walk(item, names, found, bound) for item in node)
     if not isinstance(node, tree.Node):
@@ -47,7 +49,9 @@ def _binds(node: tree.Node) -> set[str]:
     match node:
         case tree.Function(_, parameters, body):
             own = {p.name for p in parameters}
-            own |= {name for p in parameters if p.pattern is not None for name in _capitals(p.pattern)}
+            own |= {
+                name for p in parameters if p.pattern is not None for name in _capitals(p.pattern)
+            }
             if isinstance(body, tree.Block):
                 own |= {s.target.name for s in body.statements if isinstance(s, tree.Binding)}
             return own

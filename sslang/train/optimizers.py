@@ -85,7 +85,7 @@ def _adapted(
     usable = (param_norms > 0) & (grad_norms > 0)
     ratios = ratios.where(usable, 1.0)
     if rule.zero_norm == "plain":
-        decays = (usable * weight_decay).to(ratios.dtype)
+        decays = usable.to(ratios.dtype) * weight_decay
         updates = list(torch._foreach_mul(params, list(decays.unbind())))
         torch._foreach_add_(updates, grads)
     elif rule.decay_in_gradient:

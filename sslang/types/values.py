@@ -52,8 +52,6 @@ Type = TensorType | ViewType
 SCALAR = TensorType(())
 
 
-
-
 def broadcast(a: tuple[Size, ...], b: tuple[Size, ...]) -> tuple[Size, ...] | None:
     """The common shape by NumPy's rule, or None where there is none."""
     length = max(len(a), len(b))

@@ -68,7 +68,8 @@ def test_functions_are_inlined(written: str, meant: str) -> None:
         ("z[i in 1..3] = f(a) * i\nloss = mean(z[1] + z[3])", "loss = mean(f(a) * 1 + f(a) * 3)"),
         ("z = [f(a)] ++ [f(b)]\nloss = mean(z[1])", "loss = mean(f(b))"),
         ("z = [f(a), f(b)] * 2\nloss = mean(z[1])", "loss = mean(f(b) * 2)"),
-        ("s = [a, b]\nz[v in s] = f(v)\nloss = mean(sum(z[v] * z[w] for v in s for w in s if v != w))",
+        ("s = [a, b]\nz[v in s] = f(v)\n"
+         "loss = mean(sum(z[v] * z[w] for v in s for w in s if v != w))",
          "loss = mean(f(a) * f(b) + f(b) * f(a))"),
         ("loss = mean(mean(f(a) * k for k in 1..2))", "loss = mean((f(a) * 1 + f(a) * 2) / 2)"),
         ("z = [f(a), f(b), f(a) * 2]\nloss = mean(z[1:][2])", "loss = mean(f(a) * 2)"),

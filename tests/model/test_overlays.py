@@ -162,6 +162,16 @@ def test_a_function_of_the_spec_and_one_of_std_by_the_same_name_live_side_by_sid
     assert again.spec.hash == first.spec.hash
 
 
+def test_what_only_a_replaced_right_side_names_is_kept_where_it_is_needed_elsewhere() -> None:
+    text = HEAD + (
+        "param u = 1\nparam t = u + 1\nloss = t * u * mean(f(a))\n"
+        "recipe default : laptop { t = 3 }\n"
+    )
+    first = program(text)
+    assert "param u = 1" in first.spec.text
+    assert program(first.spec.text).step == first.step
+
+
 def test_use_takes_names_from_a_file_beside_the_spec(tmp_path: Path) -> None:
     (tmp_path / "mine.ssl").write_text(
         "param scale = 2\nfn half(x) = x / scale\nfn dot(x, y) = sum(x * y)\n"

@@ -178,7 +178,7 @@ def commit_statistics(root: nn.Module) -> None:
         sums = [norm.statistics for norm in norms]
         applied = counts > 0
         means = torch._foreach_div(sums, list(counts.clamp(min=1).unbind()))
-        weights = list((applied * momentum).to(sums[0].dtype).unbind())
+        weights = list((applied.to(sums[0].dtype) * momentum).unbind())
         torch._foreach_lerp_([n.running_mean for n in norms], [m[0] for m in means], weights)
         torch._foreach_lerp_([n.running_var for n in norms], [m[1] for m in means], weights)
         torch._foreach_add_([n.num_batches_tracked for n in norms], list(applied.long().unbind()))

@@ -178,8 +178,12 @@ def _training(ctx: Context) -> tuple[dict[str, str], dict[str, str]]:
         if name not in seen:
             state = ctx.states[name][0]
             ctx.diagnostics.append(
-                Diagnostic("E404", f"nothing writes `{name}`: it stays what it begins with",
-                           state.span, hint=f"write `{name} <- ...`")  # fmt: skip
+                Diagnostic(
+                    "E404",
+                    f"nothing writes `{name}`: it stays what it begins with",
+                    state.span,
+                    hint=f"write `{name} <- ...`",
+                )
             )
     return outputs, writes
 
@@ -238,8 +242,12 @@ def _features(ctx: Context) -> Graph | None:
     with ctx.collecting():
         value = lookup(ctx, "features", entries["features"].span, Scope())
         if isinstance(value, State) or not isinstance(value, Value):
-            ctx.fail("E301", f"`features` is {describe(value)}; it must be a tensor of one row an image",
-                     entries["features"].value.span, hint="write e.g. `features = f(a)`")  # fmt: skip
+            ctx.fail(
+                "E301",
+                f"`features` is {describe(value)}; it must be a tensor of one row an image",
+                entries["features"].value.span,
+                hint="write e.g. `features = f(a)`",
+            )
         if value.type.rank != 2 or value.type.shape[0] != BATCH:
             ctx.fail("E302", f"`features` is {value.type}; it must be [batch, width]",
                      entries["features"].value.span)  # fmt: skip

@@ -36,7 +36,11 @@ def call(ctx: Context, function: Any, positional: Given, named: Named, span: Spa
     if isinstance(function, Function):
         return inline(ctx, function, positional, named, span)
     if isinstance(function, Builtin):
-        if function.primitive.name == "linear" and positional and isinstance(positional[0][0], Arrow):
+        if (
+            function.primitive.name == "linear"
+            and positional
+            and isinstance(positional[0][0], Arrow)
+        ):
             return specials.SPECIALS["linear"].call(ctx, positional, named, span)
         return _primitive(ctx, function.primitive, positional, named, span)
     if isinstance(function, Special):
@@ -48,8 +52,12 @@ def call(ctx: Context, function: Any, positional: Given, named: Named, span: Spa
             ctx.fail("E303", "a net takes one argument: a view, a tensor or a family", span)
         return nets.apply(ctx, function, positional[0][0], span)
     if isinstance(function, Description):
-        ctx.fail("E304", "this is a description; it has no parameters yet", span,
-                 hint="give it a name with `encoder`, `head` or `branch`, and apply that")  # fmt: skip
+        ctx.fail(
+            "E304",
+            "this is a description; it has no parameters yet",
+            span,
+            hint="give it a name with `encoder`, `head` or `branch`, and apply that",
+        )
     ctx.fail("E304", f"{describe(function)} cannot be called", span)
 
 
@@ -74,7 +82,9 @@ def _primitive(
     if primitive.name in ("concat", "stack"):
         return _variadic(ctx, primitive, positional, named, span)
     if primitive.kind in ("net", "view"):
-        settings = bind(ctx, primitive, [p.name for p in primitive.settings], positional, named, span)
+        settings = bind(
+            ctx, primitive, [p.name for p in primitive.settings], positional, named, span
+        )
         stage = Stage(primitive, tuple(settings.items()), span)
         return Description(primitive.kind, (stage,))
     order = list(primitive.signature.parameters)
@@ -86,8 +96,12 @@ def _primitive(
         return Initial(primitive, tuple(given.items()), row)
     inputs = [given.pop(name, None) for name in primitive.inputs]
     if primitive.name in tensors.REDUCTIONS | {"variance"} and isinstance(inputs[0], Family):
-        ctx.fail("E306", f"`{primitive.name}` reduces a tensor; this is {describe(inputs[0])}", span,
-                 hint=f"write `{primitive.name}(x[v] for v in ...)`, or `concat` makes one tensor")  # fmt: skip
+        ctx.fail(
+            "E306",
+            f"`{primitive.name}` reduces a tensor; this is {describe(inputs[0])}",
+            span,
+            hint=f"write `{primitive.name}(x[v] for v in ...)`, or `concat` makes one tensor",
+        )
     while inputs and inputs[-1] is None:
         inputs.pop()
     return tensors.mapped(ctx, primitive.name, inputs, given, span)
@@ -114,12 +128,18 @@ def bind(
     """Arguments by parameter, each accepted by its annotation; E303, E301 where they do not fit."""
     name = primitive.name
     if len(positional) > len(order):
-        ctx.fail("E303", f"`{name}` takes at most {len(order)} arguments", positional[len(order)][1])
+        ctx.fail(
+            "E303", f"`{name}` takes at most {len(order)} arguments", positional[len(order)][1]
+        )
     given = dict(zip(order, positional, strict=False))
     for key, value in named.items():
         if key not in order:
-            ctx.fail("E303", f"`{name}` has no parameter `{key}`", value[1],
-                     hint=nearest(key, order) or f"it has: {', '.join(order) or 'none'}")  # fmt: skip
+            ctx.fail(
+                "E303",
+                f"`{name}` has no parameter `{key}`",
+                value[1],
+                hint=nearest(key, order) or f"it has: {', '.join(order) or 'none'}",
+            )
         if key in given:
             ctx.fail("E303", f"`{key}` is given twice", value[1])
         given[key] = value
@@ -157,7 +177,9 @@ def inline(ctx: Context, function: Function, positional: Given, named: Named, sp
             if parameter.name in given:
                 local[parameter.name] = given[parameter.name][0]
             elif parameter.default is not None:
-                local[parameter.name] = evaluate(ctx, parameter.default, Scope(function.home, dict(local)))
+                local[parameter.name] = evaluate(
+                    ctx, parameter.default, Scope(function.home, dict(local))
+                )
             else:
                 ctx.fail("E303", f"`{node.name}` needs `{parameter.name}`", span,
                          labels=[Label(parameter.span, "declared here")])  # fmt: skip
@@ -180,9 +202,7 @@ def _map_family(
     keys = tensors.common_keys(ctx, families, span)
     members = []
     for at in range(len(keys)):
-        each = {
-            n: ((v.members[at], s) if n in names else (v, s)) for n, (v, s) in given.items()
-        }
+        each = {n: ((v.members[at], s) if n in names else (v, s)) for n, (v, s) in given.items()}
         members.append(inline(ctx, function, [], each, span))
     return Family(keys, tuple(members))
 
@@ -197,8 +217,12 @@ def _arguments(
     given = dict(zip(order, positional, strict=False))
     for key, value in named.items():
         if key not in order:
-            ctx.fail("E303", f"`{node.name}` has no parameter `{key}`", value[1],
-                     hint=nearest(key, order) or f"it has: {', '.join(order) or 'none'}")  # fmt: skip
+            ctx.fail(
+                "E303",
+                f"`{node.name}` has no parameter `{key}`",
+                value[1],
+                hint=nearest(key, order) or f"it has: {', '.join(order) or 'none'}",
+            )
         if key in given:
             ctx.fail("E303", f"`{key}` is given twice", value[1])
         given[key] = value
@@ -223,7 +247,9 @@ def _body(ctx: Context, node: tree.Function, scope: Scope, span: Span) -> Any:
         else:
             ctx.fail("E210", "this statement inside a function", statement.span)
     if result is None:
-        ctx.fail("E303", f"`{node.name}` returns nothing", node.span, hint="end it with `return ...`")
+        ctx.fail(
+            "E303", f"`{node.name}` returns nothing", node.span, hint="end it with `return ...`"
+        )
     return evaluate(ctx, result.value, scope)
 
 

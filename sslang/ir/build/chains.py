@@ -1,4 +1,4 @@
-"""Chains of view operations: drawn anew for each view in training, in their evaluation form else."""
+"""Chains of view operations: drawn anew for each view in training, else in evaluation form."""
 
 from __future__ import annotations
 

@@ -55,7 +55,9 @@ def configuration(
 def _selector(ctx: Context, value: Any, span: Span) -> Any:
     selector = as_selector(value, span)
     if selector is None:
-        ctx.fail("E301", f"a selector names nets, parts, `bias` or `norm`, not {describe(value)}", span)
+        ctx.fail(
+            "E301", f"a selector names nets, parts, `bias` or `norm`, not {describe(value)}", span
+        )
     return selector
 
 

@@ -84,8 +84,12 @@ class Context:
         """Count one step of evaluation; E311 where a spec would take too many."""
         self.steps += 1
         if self.steps > MAX_STEPS:
-            self.fail("E311", f"building the spec takes more than {MAX_STEPS} steps", span,
-                      hint="families, generators or functions multiply each other here")  # fmt: skip
+            self.fail(
+                "E311",
+                f"building the spec takes more than {MAX_STEPS} steps",
+                span,
+                hint="families, generators or functions multiply each other here",
+            )
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -100,7 +104,9 @@ class Context:
     @contextmanager
     def calling(self, name: str, span: Span) -> Iterator[None]:
         if self.depth >= MAX_CALL_DEPTH:
-            message = f"calls are nested more than {MAX_CALL_DEPTH} deep; does `{name}` call itself?"
+            message = (
+                f"calls are nested more than {MAX_CALL_DEPTH} deep; does `{name}` call itself?"
+            )
             self.fail("E311", message, span)
         self.depth += 1
         if self.depth == 1:

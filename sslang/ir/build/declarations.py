@@ -66,13 +66,13 @@ def _keeps_type(ctx: Context, entry: Entry, value: Any, scope: Scope) -> None:
     from sslang.ir.build.expressions import evaluate
 
     assert entry.declared is not None
-    touched = dict(ctx.touched)
+    touched, memo = dict(ctx.touched), dict(ctx.memo)
     try:
         before = evaluate(ctx, entry.declared, scope)
     except DiagnosticError:
         return  # replaced, so what is wrong with it does not matter
     finally:
-        ctx.touched = touched
+        ctx.touched, ctx.memo = touched, memo  # as if it had not been looked at
     if _type(value) != _type(before) and None not in (value, before):
         label = Label(entry.declared.span, f"declared as {describe(before)}")
         ctx.fail("E211", f"`{entry.name}` is set to {describe(value)}", entry.value.span,
@@ -80,7 +80,7 @@ def _keeps_type(ctx: Context, entry: Entry, value: Any, scope: Scope) -> None:
 
 
 def _type(value: Any) -> str:
-    """What an overlay must keep: numbers and schedules are one type, nets whole or by name another."""
+    """What an overlay must keep; numbers and schedules are one type."""
     match value:
         case bool():
             return "truth value"
@@ -127,9 +127,7 @@ def _view(ctx: Context, entry: Entry, scope: Scope) -> Any:
     number = _count(ctx, entry, scope)
     if number is None:
         return chains.view(ctx, entry.name, value, entry.span)
-    views = tuple(
-        chains.view(ctx, f"{entry.name}_{i}", value, entry.span) for i in range(number)
-    )
+    views = tuple(chains.view(ctx, f"{entry.name}_{i}", value, entry.span) for i in range(number))
     return Family(views, views)
 
 
@@ -189,9 +187,7 @@ def _average(ctx: Context, entry: Entry, momentum: Momentum) -> Branch:
             stages.append(stage)
             continue
         name = f"{entry.name}.{stage.name}"
-        stages.append(
-            BuiltNet(name, "average", stage.description, entry.span, source=stage)
-        )
+        stages.append(BuiltNet(name, "average", stage.description, entry.span, source=stage))
     return Branch(entry.name, tuple(stages), of.batch_norm, momentum.average)
 
 
@@ -201,8 +197,11 @@ def _queue(ctx: Context, entry: Entry, scope: Scope) -> State:
     assert entry.target is not None
     items = entry.target.items
     if len(items) != 1 or isinstance(items[0], tree.Over):
-        ctx.fail("E210" if items else "E303", "a queue is declared as `queue q[rows] = sphere(dim)`",
-                 entry.target.span)  # fmt: skip
+        ctx.fail(
+            "E210" if items else "E303",
+            "a queue is declared as `queue q[rows] = sphere(dim)`",
+            entry.target.span,
+        )
     rows = evaluate(ctx, items[0], scope)
     if isinstance(rows, float) and rows.is_integer():
         rows = int(rows)
@@ -211,10 +210,16 @@ def _queue(ctx: Context, entry: Entry, scope: Scope) -> State:
         ctx.fail("E309", message, items[0].span)
     initial = _evaluate(ctx, entry, scope)
     if not isinstance(initial, Initial):
-        ctx.fail("E301", f"a queue begins with an initialiser, not {describe(initial)}",
-                 entry.value.span, hint="`sphere(dim)`, `normal(dim)`, `uniform(dim)`, `zeros(dim)`")  # fmt: skip
+        ctx.fail(
+            "E301",
+            f"a queue begins with an initialiser, not {describe(initial)}",
+            entry.value.span,
+            hint="`sphere(dim)`, `normal(dim)`, `uniform(dim)`, `zeros(dim)`",
+        )
     if rows * math.prod(initial.row) > tensors.MAX_ENTRIES:
-        ctx.fail("E311", f"a queue of {rows} rows of {math.prod(initial.row)} is too large", entry.span)
+        ctx.fail(
+            "E311", f"a queue of {rows} rows of {math.prod(initial.row)} is too large", entry.span
+        )
     state = State(entry.name, TensorType((rows, *initial.row)), entry.span)
     ctx.states[entry.name] = (state, initial)
     return state
@@ -241,4 +246,3 @@ _KINDS: dict[str, Callable[[Context, Entry, Scope], Any]] = {
     "branch": _branch,
     "queue": _queue,
 }
-

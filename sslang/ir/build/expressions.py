@@ -85,7 +85,9 @@ def _attribute(ctx: Context, node: tree.Attribute, scope: Scope) -> Any:
         parts = PARTS.get(stages[0].primitive.name, {}) if stages else {}
         if node.name not in parts:
             hint = nearest(node.name, parts) or "its parts: " + (", ".join(parts) or "none")
-            ctx.fail("E310", f"the net `{value.name}` has no part `{node.name}`", node.span, hint=hint)
+            ctx.fail(
+                "E310", f"the net `{value.name}` has no part `{node.name}`", node.span, hint=hint
+            )
         return Part(value, node.name)
     if isinstance(value, Branch):
         for stage in value.stages:
@@ -120,13 +122,17 @@ def subscript(ctx: Context, item: tree.Node, scope: Scope) -> object:
         bounds = [None if b is None else evaluate(ctx, b, scope) for b in (item.start, item.stop)]
         for bound in bounds:
             if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | Dim)):
-                ctx.fail("E301", f"a slice goes between whole numbers, not {describe(bound)}", item.span)
+                ctx.fail(
+                    "E301", f"a slice goes between whole numbers, not {describe(bound)}", item.span
+                )
         return slice(*bounds)
     value = evaluate(ctx, item, scope)
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     if isinstance(value, Value | State):
-        ctx.fail("E210", "indexing by a tensor", item.span, hint="`take(x, index)` picks an entry a row")
+        ctx.fail(
+            "E210", "indexing by a tensor", item.span, hint="`take(x, index)` picks an entry a row"
+        )
     ctx.fail("E301", f"{describe(value)} is no index", item.span)
 
 

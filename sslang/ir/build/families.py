@@ -73,7 +73,9 @@ def comprehension(ctx: Context, node: tree.Comprehension, scope: Scope) -> Famil
             if node.condition is not None:
                 holds = evaluate(ctx, node.condition, inner)
                 if not isinstance(holds, bool):
-                    ctx.fail("E301", "the condition of a generator compares keys", node.condition.span)
+                    ctx.fail(
+                        "E301", "the condition of a generator compares keys", node.condition.span
+                    )
                 if not holds:
                     return
             if len(members) >= MAX_MEMBERS:

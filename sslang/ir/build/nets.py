@@ -110,8 +110,11 @@ def with_settings(
         if word_of(setting) == "whole":
             setting = BatchNorm()
         if not isinstance(setting, BatchNorm):
-            ctx.fail("E301", f"`batch_norm` is whole, groups(n) or shuffle(n), not {describe(setting)}",
-                     where)  # fmt: skip
+            ctx.fail(
+                "E301",
+                f"`batch_norm` is whole, groups(n) or shuffle(n), not {describe(setting)}",
+                where,
+            )
         batch_norm = setting
     return replace_branch(value, batch_norm=batch_norm)
 

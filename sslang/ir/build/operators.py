@@ -136,7 +136,9 @@ def _sometimes(ctx: Context, left: Any, right: Any, span: Span) -> Description:
         ctx.fail("E301", "`@` gives a probability to one operation, not to a chain", span)
     stage: Stage = chain.stages[0]
     if stage.primitive.evaluation != "drop":
-        ctx.fail("E301", f"`{stage.primitive.name}` changes what follows, so it cannot be random", span)
+        ctx.fail(
+            "E301", f"`{stage.primitive.name}` changes what follows, so it cannot be random", span
+        )
     return Description("view", (replace(stage, probability=stage.probability * float(right)),))
 
 

@@ -63,9 +63,7 @@ def _members(
         ctx.fail("E306", message, where, labels=[Label(parameter.span, "declared here")])
     if isinstance(wanted, tree.Name):
         _bind(ctx, wanted.name, len(value), parameter, local, origin, where)
-    members = tuple(
-        _one(ctx, pattern, parameter, m, local, origin, where) for m in value.members
-    )
+    members = tuple(_one(ctx, pattern, parameter, m, local, origin, where) for m in value.members)
     local[parameter.name] = Family(value.keys, members)
 
 

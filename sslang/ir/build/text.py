@@ -75,7 +75,9 @@ def hidden(touched: Sequence[Entry]) -> Iterator[Diagnostic]:
     own = {e.name: e for e in touched if e.home is None and e.name in PRIMITIVES}
     for entry in (e for e in touched if e.home is not None) if own else ():
         for name in sorted(free_names(entry.value) & set(own)):
-            message = f"`{name}` is a primitive that `{entry.name}` needs, so this version keeps its name"
+            message = (
+                f"`{name}` is a primitive that `{entry.name}` needs, so this version keeps its name"
+            )
             label = Label(entry.span, "needed here")
             yield Diagnostic("E210", message, own[name].span, (label,), "take another name")
 

@@ -48,7 +48,9 @@ def concat(xs: Sequence[TensorType], axis: int = 0) -> TensorType:
     for x in xs:
         if x.rank != first.rank or x.rank == 0:
             raise Misfit(f"concat joins values of one rank, not {first} and {x}")
-        if any(s != t for i, (s, t) in enumerate(zip(x.shape, first.shape, strict=True)) if i != at):
+        if any(
+            s != t for i, (s, t) in enumerate(zip(x.shape, first.shape, strict=True)) if i != at
+        ):
             raise Misfit(f"concat along axis {axis} needs the other sizes equal: {first} and {x}")
         total = add_sizes(total, x.shape[at])
     return replace(first, shape=(*first.shape[:at], total, *first.shape[at + 1 :]))
