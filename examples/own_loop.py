@@ -1,6 +1,6 @@
 """sslang inside a loop of one's own: own data, own logging, sslang's method and state.
 
-    python examples/own_loop.py
+python examples/own_loop.py
 """
 
 from __future__ import annotations

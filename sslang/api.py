@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from sslang.train.learner import Learner
 
 
-def load(
-    path: str | Path, recipe: str | None = None, overrides: Sequence[str] = ()
-) -> Program:
+def load(path: str | Path, recipe: str | None = None, overrides: Sequence[str] = ()) -> Program:
     """The program of a spec under a recipe (`default` if none is named).
 
     `overrides` are texts `name=expression`, as on the command line. Raises DiagnosticError with

@@ -59,7 +59,9 @@ _GROWN = {
     "recipes that double": _grown("loss = 1\nrecipe r0 {}", "recipe r{i} : r{j}, r{j} {{}}", 28)
     + "recipe default : r27 {}",
     "sizes that grow": VIEWS
-    + "fn g(x: [B, D]) = B" + " * 100000000000000" * 3 + "\nloss = g(f(a))",
+    + "fn g(x: [B, D]) = B"
+    + " * 100000000000000" * 3
+    + "\nloss = g(f(a))",
     "5,000 digits": "loss = " + "9" * 5_000,
     "5,000 zeros": "loss = " + "0" * 5_000 + "1",
     "a long path": 'use a from "' + "x" * 5_000 + '"\nloss = 1',
@@ -104,33 +106,23 @@ _SMALL = {
     "idx2": "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(f(a)[..., ..., 0])",
     "idx3": "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(f(a)[0,0,0])",
     "idxnone": (
-        "view a, b = simclr_views(32)\n"
-        "encoder f = resnet18()\n"
-        "loss=mean(f(a)[:, none, ..., none])"
+        "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss=mean(f(a)[:, none, ..., none])"
     ),
     "axis": "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(f(a), axis=7)",
     "axis2": "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(f(a), axis=[0,1])",
     "axis3": (
-        "view a, b = simclr_views(32)\n"
-        "encoder f = resnet18()\n"
-        "loss = mean(f(a), axis=[0,[1]])"
+        "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(f(a), axis=[0,[1]])"
     ),
     "stack ax": (
-        "view a, b = simclr_views(32)\n"
-        "encoder f = resnet18()\n"
-        "loss = mean(stack([f(a)], axis=99))"
+        "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(stack([f(a)], axis=99))"
     ),
     "concat 0": "loss = concat([1,2])",
     "concat w": "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = concat([1, f(a)])",
     "flatten": (
-        "view a, b = simclr_views(32)\n"
-        "encoder f = resnet18()\n"
-        "loss = mean(flatten(f(a), axis=0))"
+        "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(flatten(f(a), axis=0))"
     ),
     "roll": (
-        "view a, b = simclr_views(32)\n"
-        "encoder f = resnet18()\n"
-        "loss=mean(roll(f(a), batch, axis=9))"
+        "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss=mean(roll(f(a), batch, axis=9))"
     ),
     "roll2": "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss=mean(roll(f(a), f))",
     "blur": (
@@ -169,11 +161,7 @@ _SMALL = {
     "then": "param p = linear(0 -> 1, over = 3 epochs) then 5 then 7\nloss = p",
     "batch": "batch = batch\nloss = 1",
     "batch3": (
-        "batch = 1e30\n"
-        "length = 1e30 epochs\n"
-        "data=embedded()\n"
-        "optimizer=sgd(lr=batch)\n"
-        "loss=1"
+        "batch = 1e30\nlength = 1e30 epochs\ndata=embedded()\noptimizer=sgd(lr=batch)\nloss=1"
     ),
     "selfparam": "fn f(x = x) = x\nloss = f()",
     "fnlocal": "fn f(x) {\n a = b\n b = a\n return a\n}\nloss=f(1)",
@@ -242,9 +230,7 @@ _SMALL = {
     "arab": "loss = ١",
     "emoji": 'loss = "😀" # 😀',
     "view pipe": (
-        "view a, b = simclr_views(32)\n"
-        "encoder f = resnet18()\n"
-        "loss = mean(f(a | grayscale))"
+        "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(f(a | grayscale))"
     ),
     "pipe num": "loss = 3 | 4",
     "pipe str": 'loss = "a" | "b"',
@@ -255,26 +241,18 @@ _SMALL = {
     "attr": "loss = 3 .foo",
     "call num": "loss = 3(4)",
     "kwdup": (
-        "view a, b = simclr_views(32)\n"
-        "encoder f = resnet18()\n"
-        "loss = mean(f(a), axis=0, axis=1)"
+        "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(f(a), axis=0, axis=1)"
     ),
     "where": (
-        "view a, b = simclr_views(32)\n"
-        "encoder f = resnet18()\n"
-        "loss = mean(where(f(a) > 0, 1, 0))"
+        "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(where(f(a) > 0, 1, 0))"
     ),
     "where2": "loss = where(true, 1, 2)",
     "where3": (
-        "view a, b = simclr_views(32)\n"
-        "encoder f = resnet18()\n"
-        "loss = mean(f(a), where = f(b) > 0)"
+        "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(f(a), where = f(b) > 0)"
     ),
     "where4": "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(f(a), where = 3)",
     "where5": (
-        "view a, b = simclr_views(32)\n"
-        "encoder f = resnet18()\n"
-        "loss = mean(f(a), where = [f(a)])"
+        "view a, b = simclr_views(32)\nencoder f = resnet18()\nloss = mean(f(a), where = [f(a)])"
     ),
     "maxlen": "loss = max(true)",
     "sumnum": "loss = sum(3)",
@@ -350,14 +328,7 @@ _SMALL = {
     "interp": "view a = random_resized_crop(32, interpolation = bicubic(3))\nloss=1\nfeatures=a",
     "nested recipes": "loss=1\nrecipe r { s { x = 1 } }",
     "recipe stmts": (
-        "loss=1\n"
-        "recipe r {\n"
-        " fn f(x) = x\n"
-        " param y = 1\n"
-        " return 1\n"
-        ' use a from "b"\n'
-        "}\n"
-        "return 3"
+        'loss=1\nrecipe r {\n fn f(x) = x\n param y = 1\n return 1\n use a from "b"\n}\nreturn 3'
     ),
     "braces": "{}{}{}",
     "phase": "phase p { loss = 1 }",
@@ -370,9 +341,7 @@ _SMALL = {
     "gen 1e9": "loss = sum(i for i in 1..1000000000)",
     "gen nest": "loss = sum(1 for i in 1..1000 for j in 1..1000 for k in 1..1000 if i > 5000)",
     "gen nest2": (
-        "loss = sum(f(a) for i in 1..1000)\n"
-        "view a, b = simclr_views(32)\n"
-        "encoder f = resnet18()\n"
+        "loss = sum(f(a) for i in 1..1000)\nview a, b = simclr_views(32)\nencoder f = resnet18()\n"
     ),
     "gen tensors": (
         "view a, b = simclr_views(32)\n"

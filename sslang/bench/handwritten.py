@@ -68,7 +68,9 @@ def _augmentation(program: Program, view: str) -> nn.Module:
     if "gaussian_blur" in ops:
         kernel = max(3, int(0.1 * size) // 2 * 2 + 1)
         layers.append(
-            aug.RandomGaussianBlur((kernel, kernel), (0.1, 2.0), p=ops["gaussian_blur"]["probability"])
+            aug.RandomGaussianBlur(
+                (kernel, kernel), (0.1, 2.0), p=ops["gaussian_blur"]["probability"]
+            )
         )
     layers.append(aug.RandomHorizontalFlip(p=0.5))
     if "normalize" in ops:
@@ -164,7 +166,9 @@ def _moco(program: Program, encoder: nn.Module, device: torch.device) -> Step:
             order = torch.randperm(len(images), device=device)
             k = functional.normalize(key_net(augment_k(images)[order]))[torch.argsort(order)]
         logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.T], 1) / temperature
-        loss = functional.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long, device=device))
+        loss = functional.cross_entropy(
+            logits, torch.zeros(len(q), dtype=torch.long, device=device)
+        )
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimizer.step()

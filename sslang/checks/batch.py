@@ -38,14 +38,19 @@ def _groups(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
         group = node.setting("group") if node.op == APPLY else 0
         if group and group not in seen and recipe.batch % group:
             seen.add(group)
-            message = f"batch norm goes by groups of {group} images, and the batch is {recipe.batch}"
-            yield Diagnostic("E503", message, node.span, hint=f"take a multiple of {group}, or other groups")
+            message = (
+                f"batch norm goes by groups of {group} images, and the batch is {recipe.batch}"
+            )
+            yield Diagnostic(
+                "E503", message, node.span, hint=f"take a multiple of {group}, or other groups"
+            )
 
 
 def _schedules(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
     """Durations in the units of the length; others need the size of the data."""
     places: list[tuple[str, object]] = [
-        ("optimizer", getattr(recipe.optimizer, name)) for name in type(recipe.optimizer).model_fields
+        ("optimizer", getattr(recipe.optimizer, name))
+        for name in type(recipe.optimizer).model_fields
     ]
     places += [(a.branch, a.momentum) for a in program.averages]
     for name, value in places:
@@ -53,7 +58,9 @@ def _schedules(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
             continue
         for duration in value.durations():
             if _longer(duration, recipe.length):
-                message = f"a schedule of `{name}` has {duration}, and the run lasts {recipe.length}"
+                message = (
+                    f"a schedule of `{name}` has {duration}, and the run lasts {recipe.length}"
+                )
                 yield Diagnostic("E504", message, program.spans.get(name),
                                  hint="shorten it, or lengthen the run")  # fmt: skip
 

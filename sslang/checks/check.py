@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sslang.checks.batch import batch_facts
 from sslang.checks.gradient import gradient_flow
-from sslang.diagnostics import Diagnostic, Source, nearest
+from sslang.diagnostics import Diagnostic, Source
 from sslang.ir.build import build
 from sslang.ir.program import Program
 from sslang.model.resolve import Module, load, resolve
@@ -43,5 +43,5 @@ def _unused(module: Module, used: set[str]) -> Iterator[Diagnostic]:
     for name, entry in module.namespace.entries.items():
         if name not in used and name not in ("loss", "features"):
             message = f"`{name}` is used under no recipe"
-            yield Diagnostic("E207", message, entry.span, hint=nearest(name, used) or
+            yield Diagnostic("E207", message, entry.span, hint=
                              "take it away, or use it")  # fmt: skip

@@ -84,8 +84,7 @@ def _primitive(primitive: Primitive) -> Page:
         if name not in primitive.inputs and isinstance(hint, type):
             part += f": {hint.__name__}"
         if parameter.default is not inspect.Parameter.empty:
-            default = parameter.default
-            part += f" = {'none' if default is None else str(default).lower() if isinstance(default, bool) else default}"
+            part += f" = {_shown(parameter.default)}"
         parts.append(part)
     return Page(
         _KINDS[primitive.kind], f"{primitive.name}({', '.join(parts)})", primitive.doc,
@@ -93,11 +92,18 @@ def _primitive(primitive: Primitive) -> Page:
     )  # fmt: skip
 
 
+def _shown(default: object) -> str:
+    """A default as the language spells it."""
+    if default is None:
+        return "none"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
 def _word(name: str, model: type) -> Page:
     fields = model.model_fields  # type: ignore[attr-defined]
     parts, lines = [], [inspect.getdoc(model) or "", ""]
     for field, info in fields.items():
-        parts.append(field if info.is_required() else f"{field} = {info.default}")
+        parts.append(field if info.is_required() else f"{field} = {_shown(info.default)}")
         if info.description:
             lines.append(f"  {field}: {info.description}")
     kind = f"word of recipes: {model.role}"  # type: ignore[attr-defined]

@@ -112,7 +112,9 @@ def _resume(
         runs = [r for r in list_runs(options.out) if r.path.parent.name == name]
         if not runs:
             message = f"there is no run of `{name}` below {options.out}"
-            raise DiagnosticError(Diagnostic("E701", message, hint="name its folder after --resume"))
+            raise DiagnosticError(
+                Diagnostic("E701", message, hint="name its folder after --resume")
+            )
         folder = runs[-1]
     else:
         folder = open_run(Path(wanted))
@@ -120,7 +122,9 @@ def _resume(
     if spec is not None:  # a changed spec is noticed before anything is computed
         given = sslang.load(spec, recipe or record.recipe or None, overrides or record.overrides)
         if running.run_hash(given, options) != record.spec_hash:
-            raise DiagnosticError(_changed(folder.resolved_path.read_text("utf-8"), given.spec.text, folder.path))
+            raise DiagnosticError(
+                _changed(folder.resolved_path.read_text("utf-8"), given.spec.text, folder.path)
+            )
     program = sslang.load(folder.resolved_path)
     bfloat16 = record.spec_hash.endswith("-bfloat16")
     options = replace(
@@ -138,7 +142,9 @@ def _changed(before: str, after: str, folder: Path) -> Diagnostic:
     )
     difference = "\n    ".join(line for line in lines if not line.startswith("@@"))
     message = f"the run in {folder} was begun with another spec:\n    {difference}"
-    return Diagnostic("E702", message, hint=f"sslang run --resume {folder} goes on with the run's own")
+    return Diagnostic(
+        "E702", message, hint=f"sslang run --resume {folder} goes on with the run's own"
+    )
 
 
 def _end(outcome: object, json_: bool) -> None:

@@ -14,7 +14,9 @@ from sslang.diagnostics import Diagnostic, DiagnosticError, render, to_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-as_json = click.option("--json", "json_", is_flag=True, help="Data for programs on standard output.")
+as_json = click.option(
+    "--json", "json_", is_flag=True, help="Data for programs on standard output."
+)
 
 
 def reporting(function: Command) -> Command:

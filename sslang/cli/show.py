@@ -81,7 +81,9 @@ def _tree(spec: str) -> str:
             for name, value in vars(node).items()
             if isinstance(value, str | int | float) and name != "span"
         ]
-        lines.append(f"{'  ' * depth}{type(node).__name__} {' '.join(own)}".rstrip() + f"  # {line}:{column}")
+        lines.append(
+            f"{'  ' * depth}{type(node).__name__} {' '.join(own)}".rstrip() + f"  # {line}:{column}"
+        )
         waiting += [(child, depth + 1) for child in reversed(list(node.children()))]
     return "\n".join(lines)
 

@@ -39,9 +39,8 @@ def sync(folders: tuple[Path, ...], out: Path, tracking: str | None, json_: bool
              "unsent_files": result.unsent_files, "reason": result.reason}
         )  # fmt: skip
         if not json_:
-            said = "complete" if complete else (
-                f"{result.unsent_lines} lines and {result.unsent_files} files unsent: {result.reason}"
-            )
+            left_over = f"{result.unsent_lines} lines and {result.unsent_files} files unsent"
+            said = "complete" if complete else f"{left_over}: {result.reason}"
             click.echo(f"{run.title}: {said}")
     if json_:
         print_json(results)

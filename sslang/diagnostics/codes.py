@@ -36,9 +36,7 @@ _ALL = (
         "the fields of a recipe.",
     ),
     Code("E206", "file cannot be read", "The path does not name a readable spec."),
-    Code(
-        "E207", "unused declaration", "No recipe of the file reaches this declaration.", "warning"
-    ),
+    Code("E207", "unused declaration", "No recipe of the file reaches this declaration."),
     Code(
         "E208", "hides a prelude name", "The declaration takes the place of a prelude name.", "note"
     ),
@@ -67,7 +65,7 @@ _ALL = (
         "average enters the loss uncut",
         "The output of a momentum average must pass stop_grad before it enters the loss.",
     ),
-    Code("E402", "net never trained", "No gradient of the loss reaches this net.", "warning"),
+    Code("E402", "net never trained", "No gradient of the loss reaches this net."),
     Code("E403", "two writes", "A state has at most one write, so that no order can be wrong."),
     Code(
         "E404", "state never written", "The state is read, and nothing ever writes it.", "warning"

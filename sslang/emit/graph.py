@@ -123,7 +123,6 @@ def emit_step(graph: Graph, nets: nn.Module) -> Emitted:
     )  # fmt: skip
 
 
-
 class _Writer:
     """Writes the nodes of a step, one call each, parameters first."""
 
@@ -230,10 +229,7 @@ def printed(emitted: Emitted) -> str:
     """The code of an emitted graph as a person reads it: no clean-up of names, short paths."""
     code = emitted.module.code.strip()
     code = re.sub(r";  [\w ,=]+ = None$", "", code, flags=re.MULTILINE)
-    code = re.sub(r"\bsslang_emit_views_\w+?_(?=(?:%s)\()" % "|".join(_names("view")), "views.", code)
+    named = [p.lowering.rpartition(".")[2] for p in PRIMITIVES.values() if p.kind == "view"]
+    code = re.sub(rf"\bsslang_emit_views_\w+?_(?=({'|'.join(named)})\()", "views.", code)
     code = re.sub(r"\bsslang_emit_tensors_", "tensors.", code)
     return code.rstrip() + "\n"
-
-
-def _names(kind: str) -> list[str]:
-    return [p.lowering.rpartition(".")[2] for p in PRIMITIVES.values() if p.kind == kind]

@@ -49,9 +49,11 @@ class Average:
         sources = [p for _, theirs in self.pairs for p in theirs.parameters()]
         average_(targets, sources, momentum)
         if self.plan.buffers:
-            targets = [b for ours, _ in self.pairs for b in _floating(ours)]
-            sources = [b for _, theirs in self.pairs for b in _floating(theirs)]
-            average_(targets, sources, momentum)
+            average_(
+                [b for ours, _ in self.pairs for b in _floating(ours)],
+                [b for _, theirs in self.pairs for b in _floating(theirs)],
+                momentum,
+            )
 
 
 class Method(nn.Module):

@@ -96,9 +96,7 @@ def mean(
     return sum(x, mask, axis=axis, keep=keep) / count
 
 
-def variance(
-    x: Tensor, *, axis: Axis = None, keep: bool = False, unbiased: bool = False
-) -> Tensor:
+def variance(x: Tensor, *, axis: Axis = None, keep: bool = False, unbiased: bool = False) -> Tensor:
     return _wide(x).var(_axes(x, axis), correction=int(unbiased), keepdim=keep)
 
 

@@ -1,4 +1,4 @@
-"""The dataflow IR: pure nodes in order, explicit state reads and writes, every node with a range."""
+"""The dataflow IR: pure nodes in order, explicit state reads and writes, each with its range."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ class Graph:
     def replaced(self, names: Mapping[str, str], nodes: Iterable[Node]) -> Graph:
         """The graph over `nodes`, with every use of a name in `names` renamed."""
         renamed = tuple(
-            replace(
-                n, inputs=tuple(names.get(i, i) if isinstance(i, str) else i for i in n.inputs)
-            )
+            replace(n, inputs=tuple(names.get(i, i) if isinstance(i, str) else i for i in n.inputs))
             for n in nodes
         )
         return Graph(

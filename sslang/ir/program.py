@@ -66,6 +66,4 @@ class Program:
     @property
     def schedules(self) -> dict[str, Schedule]:
         """Schedules that enter the step as numbers, by node."""
-        return {
-            n.name: n.setting("schedule") for n in self.step.nodes if n.op == "schedule"
-        }
+        return {n.name: n.setting("schedule") for n in self.step.nodes if n.op == "schedule"}

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sslang.ir.graph import APPLY, IMAGE, MEMBER, PERMUTATION, PERMUTE, READ, SCHEDULE, SIZE, UNPERMUTE, Graph
+from sslang.ir.graph import (
+    APPLY,
+    IMAGE,
+    MEMBER,
+    PERMUTATION,
+    PERMUTE,
+    READ,
+    SCHEDULE,
+    SIZE,
+    UNPERMUTE,
+    Graph,
+)
 from sslang.ops import PRIMITIVES
 from sslang.types import TensorType, Type
 from sslang.types.dims import scale

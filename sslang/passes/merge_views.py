@@ -46,7 +46,9 @@ def _merge(graph: Graph, group: list[str]) -> Graph:
         return graph  # one reads what another made
     first = members[0]
     assert isinstance(first.type, TensorType)
-    rows = replace(first.type, shape=(scale(first.type.shape[0], len(group)), *first.type.shape[1:]))
+    rows = replace(
+        first.type, shape=(scale(first.type.shape[0], len(group)), *first.type.shape[1:])
+    )
     name = f"{first.name}_all"
     settings = (("net", first.setting("net")), ("views", len(group)),
                 ("group", first.setting("group")), ("joint", False))  # fmt: skip
@@ -66,5 +68,3 @@ def _dependants(graph: Graph, names: list[str]) -> set[str]:
         if any(i in found or i in names for i in node.references):
             found.add(node.name)
     return found
-
-

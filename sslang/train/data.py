@@ -55,7 +55,9 @@ def data_facts(program: Program, images: int) -> list[Diagnostic]:
     if total < 1:
         message = f"{recipe.length} of {images} images are fewer than one step"
         return [Diagnostic("E506", message, spans.get("length"))]
-    places = [("optimizer", getattr(recipe.optimizer, n)) for n in type(recipe.optimizer).model_fields]
+    places = [
+        ("optimizer", getattr(recipe.optimizer, n)) for n in type(recipe.optimizer).model_fields
+    ]
     places += [(a.branch, a.momentum) for a in program.averages]
     for name, value in places:
         for duration in value.durations() if isinstance(value, Schedule) else ():

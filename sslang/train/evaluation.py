@@ -91,5 +91,3 @@ def protocol(evaluation: Knn | LinearProbe) -> str:
     if evaluation.lr is None:
         return f"logistic regression on standardised features, l2 = {evaluation.l2:g}"
     return f"SGD, lr = {evaluation.lr:g}, {evaluation.length}, batch {evaluation.batch}"
-
-

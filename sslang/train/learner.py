@@ -123,17 +123,17 @@ class Learner:
         return torch.autocast(self.device.type, dtype=self.autocast)
 
     def _schedule(self, clock: Clock) -> dict[str, float]:
-        """Set every group's numbers to those of this step; those of the first group are shown."""
+        """Set every group's numbers to those of this step; the rate of the first is shown."""
         for group, plan in zip(self.optimizer.param_groups, self.groups, strict=True):
             for name, number in plan.numbers.items():
                 if name in group:
                     group[name] = value_at(number, clock)
-        shown = {n: value_at(v, clock) for n, v in self.groups[0].numbers.items()}
+        shown = {"lr": value_at(self.groups[0].numbers["lr"], clock)}
         for average in self.method.averages:
             shown[f"momentum/{average.plan.branch}"] = value_at(average.plan.momentum, clock)
         for name, schedule in self.method.step_code.schedules:
-            shown[name] = value_at(schedule, clock)
-        return {k: v for k, v in shown.items() if k == "lr" or "/" in k or k.startswith("sched")}
+            shown[f"schedule/{name}"] = value_at(schedule, clock)
+        return shown
 
 
 def steps_per_epoch(recipe: Recipe, images: int) -> int:
@@ -154,7 +154,7 @@ class GroupPlan:
 
 
 def parameter_groups(method: Method, program: Program) -> list[GroupPlan]:
-    """The trained parameters by their settings; a later group of the recipe overrides an earlier."""
+    """The trained parameters by their settings; of the recipe's groups a later one wins."""
     recipe = program.spec.recipe
     assert recipe is not None
     base = {n: getattr(recipe.optimizer, n) for n in _SCHEDULED if hasattr(recipe.optimizer, n)}
@@ -182,9 +182,7 @@ def _group(
 
 
 def _optimizer(recipe: Recipe, groups: list[GroupPlan]) -> torch.optim.Optimizer:
-    listed = [
-        {"params": list(g.parameters), "weight_decay": 0.0, "adapt": g.adapt} for g in groups
-    ]
+    listed = [{"params": list(g.parameters), "weight_decay": 0.0, "adapt": g.adapt} for g in groups]
     match recipe.optimizer:
         case Sgd(momentum=momentum, nesterov=nesterov):
             return make_optimizer("sgd", listed, momentum=momentum, nesterov=nesterov)

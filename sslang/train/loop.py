@@ -56,7 +56,9 @@ class Interval:
 
     def load(self, state: Mapping[str, Any], device: torch.device) -> None:
         total = state["total"]
-        self.total = None if total is None else torch.tensor(total, dtype=torch.float64, device=device)
+        self.total = (
+            None if total is None else torch.tensor(total, dtype=torch.float64, device=device)
+        )
         self.steps, self.images = state["steps"], state["images"]
 
 

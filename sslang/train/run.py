@@ -115,9 +115,7 @@ def _session(
     recorder = _recorder(folder, program, options, data, learner)
     status: run_folder.Status = "FAILED"
     try:
-        with display(
-            folder.log_path, quiet=options.quiet, verbose=options.verbose
-        ) as shown:
+        with display(folder.log_path, quiet=options.quiet, verbose=options.verbose) as shown:
             outcome = _train(folder, program, options, data, learner, loaded, recorder, shown)
         status = "FINISHED" if outcome.finished else "KILLED"
     except KeyboardInterrupt:
@@ -246,9 +244,7 @@ def _opening(folder: RunFolder, program: Program, learner: Learner, data: Data) 
 def _evaluate(learner: Learner, evaluator: Evaluator) -> dict[str, Tensor]:
     """Hits of every evaluation of the recipe, by metric."""
     features = evaluator.features(learner)
-    return {
-        metric_name(e): hits(e, features, learner.method.seed) for e in learner.recipe.evaluate
-    }
+    return {metric_name(e): hits(e, features, learner.method.seed) for e in learner.recipe.evaluate}
 
 
 def _rates(found: dict[str, Tensor]) -> dict[str, float]:
@@ -297,8 +293,11 @@ def _bits(right: Tensor) -> str:
 
 def results_line(results: dict[str, float]) -> Sequence[str]:
     """What a run reached, each figure beside the same at the start."""
-    return [
-        f"{name.removeprefix('eval/')}: {value:.3f} (as initialised: {results[f'{name}_at_init']:.3f})"
-        for name, value in results.items()
-        if not name.endswith("_at_init")
-    ]
+    lines = []
+    for name, value in results.items():
+        if not name.endswith("_at_init"):
+            before = results[f"{name}_at_init"]
+            lines.append(
+                f"{name.removeprefix('eval/')}: {value:.3f} (as initialised: {before:.3f})"
+            )
+    return lines

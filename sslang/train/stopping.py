@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end the step and save; a second Ctrl-C ends at once. Saves fall due by time."""
+"""Ctrl-C and SIGTERM finish the step and save; a second Ctrl-C ends at once."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_nothing_to_average() -> None:
 def test_unequal_nets_and_momenta_outside_the_unit_interval_are_refused() -> None:
     with pytest.raises(AssertionError, match="parameters of its net"):
         average_(_tensors(0), _tensors(1)[:2], 0.9)
-    with pytest.raises(AssertionError, match="momentum 1.5"):
+    with pytest.raises(AssertionError, match=r"momentum 1\.5"):
         average_(_tensors(0), _tensors(1), 1.5)
     with pytest.raises(AssertionError, match="parameters of its net"):
         copy_(_tensors(0), _tensors(1)[:2])

@@ -6,8 +6,7 @@ the papers, it only starts from the learner's weights and sees the learner's vie
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np

@@ -234,9 +234,7 @@ class Vit(nn.Module):
     def _attention(self, layers: nn.ModuleDict, x: Tensor) -> Tensor:
         rows, tokens, width = x.shape
         size = width // self.heads
-        q, k, v = (
-            layers["qkv"](x).reshape(rows, tokens, 3, self.heads, size).permute(2, 0, 3, 1, 4)
-        )
+        q, k, v = layers["qkv"](x).reshape(rows, tokens, 3, self.heads, size).permute(2, 0, 3, 1, 4)
         weights = functional.softmax(q @ k.transpose(-2, -1) / math.sqrt(size), dim=-1)
         return layers["proj"]((weights @ v).transpose(1, 2).reshape(rows, tokens, width))
 

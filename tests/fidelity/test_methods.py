@@ -131,7 +131,9 @@ def test_mocov2() -> None:
     )  # fmt: skip
     modules = {n: resnet18() for n in ("f", "target.f")}
     modules |= {n: mlp([512, 24, 12], norm=False, biases=[True, True]) for n in ("g", "target.g")}
-    nets = Nets(modules, {"f": "f.0.", "g": "g.", "target.f": "target.f.0.", "target.g": "target.g."})
+    nets = Nets(
+        modules, {"f": "f.0.", "g": "g.", "target.f": "target.f.0.", "target.g": "target.g."}
+    )
     nets.start_from(learner)
     watched, optimizer = Watched(learner), Sgd(0.9, 1e-4)
     queue = [row.clone() for row in learner.method.state("negatives")]
