@@ -1,0 +1,55 @@
+"""A spec run with no passes agrees with the same spec under the whole pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import sslang
+from sslang.passes import PIPELINE, Pass
+from sslang.train.learner import Learner
+from tests.conftest import TINY
+from tests.fidelity.test_methods import images
+
+
+def trained(
+    path: Path, passes: tuple[Pass, ...], *, channels_last: bool = False
+) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+    """The losses and the state after four steps in float64."""
+    program = sslang.load(path, None, TINY[path.stem])
+    learner = Learner(
+        program, images=640, seed=1, dtype=torch.float64, passes=passes, channels_last=channels_last
+    )
+    losses = [learner.train_step(images(64, step)).loss for step in range(4)]
+    return losses, learner.method.state_dict()
+
+
+def differ(
+    first: tuple[list[torch.Tensor], dict[str, torch.Tensor]],
+    second: tuple[list[torch.Tensor], dict[str, torch.Tensor]],
+) -> float:
+    """The largest difference, against the size of what differs."""
+    pairs = list(zip(first[0], second[0], strict=True))
+    pairs += [(v, second[1][k]) for k, v in first[1].items()]
+    return max(
+        float((a.double() - b.double()).abs().max()) / max(1.0, float(b.double().abs().max()))
+        for a, b in pairs
+    )
+
+
+def test_the_pipeline_keeps_results_to_rounding(spec: Path) -> None:
+    assert differ(trained(spec, ()), trained(spec, PIPELINE)) < 1e-9
+
+
+@pytest.mark.parametrize("step", PIPELINE, ids=lambda p: p.name)
+def test_a_pass_that_keeps_bits_keeps_them(spec: Path, step: Pass) -> None:
+    found = differ(trained(spec, ()), trained(spec, (step,)))
+    assert found < 1e-9
+    assert step.keeps == "rounding" or found == 0.0
+
+
+def test_the_memory_format_changes_nothing_but_rounding(spec: Path) -> None:
+    plain = trained(spec, PIPELINE)
+    assert differ(plain, trained(spec, PIPELINE, channels_last=True)) < 1e-9
