@@ -112,6 +112,9 @@ def _session(
     learner: Learner,
     loaded: checkpoint.Loaded | None,
 ) -> Outcome:
+    if loaded is not None:  # before the recorder opens the file
+        _refuse_if_live(folder)
+        folder.truncate_metrics(loaded.step)
     recorder = _recorder(folder, program, options, data, learner)
     status: run_folder.Status = "FAILED"
     try:
@@ -124,6 +127,12 @@ def _session(
     finally:
         recorder.close(status)
     return outcome
+
+
+def _refuse_if_live(folder: RunFolder) -> None:
+    if folder.is_live():
+        message = f"another process is training into {folder.path}"
+        raise DiagnosticError(Diagnostic("E714", message, hint="wait for it, or begin a new run"))
 
 
 def _recorder(
@@ -182,7 +191,6 @@ def _train(
         learner.load_state_dict(loaded.payload["learner"])
         interval.load(loaded.payload["interval"], learner.device)
         at_init = loaded.payload["at_init"]
-        folder.truncate_metrics(learner.step)
         for warning in loaded.warnings:
             shown.say(f"{warning.code}: {warning.message}; {warning.hint}")
     shown.say(_opening(folder, program, learner, data))
