@@ -36,13 +36,6 @@ def test_the_code_reads_like_the_method() -> None:
     assert "= None" not in code
 
 
-def test_declared_draws_are_those_of_the_lowering() -> None:
-    from sslang.emit import views
-
-    declared = {p.name: p.draws for p in PRIMITIVES.values() if p.random}
-    assert declared == {name: views.DRAWS[name] for name in declared}
-
-
 def test_every_lowering_exists() -> None:
     from importlib import import_module
 

@@ -1,6 +1,7 @@
 """The torch lowering of the view ops.
 
-A random op takes `u`, float64 [B, 1 + DRAWS[op]] on the host, uniform in [0, 1): column 0
+A random op takes `u`, float64 [B, 1 + draws] on the host (`draws` as declared in
+`sslang.ops.views`), uniform in [0, 1): column 0
 decides whether a row is drawn, the others are the op's own draws. Row r of the result depends
 on row r of the arguments alone. Nothing here waits for the device.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 from sslang.emit.views.colour import adjust_colour, color_jitter, grayscale, normalize, solarize
 from sslang.emit.views.filters import gaussian_blur
 from sslang.emit.views.geometry import (
-    ATTEMPTS,
     center_crop,
     evaluation_crop,
     horizontal_flip,
@@ -22,19 +22,7 @@ from sslang.emit.views.geometry import (
     vertical_flip,
 )
 
-DRAWS: dict[str, int] = {
-    "random_resized_crop": 2 * ATTEMPTS + 2,
-    "random_crop": 2,
-    "horizontal_flip": 0,
-    "vertical_flip": 0,
-    "color_jitter": 8,
-    "grayscale": 0,
-    "gaussian_blur": 1,
-    "solarize": 0,
-}
-
 __all__ = [
-    "DRAWS",
     "adjust_colour",
     "center_crop",
     "color_jitter",

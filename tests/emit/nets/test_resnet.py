@@ -7,9 +7,9 @@ import torch
 import torchvision
 from torch import nn
 
-from sslang.emit.nets import part_prefixes
 from sslang.emit.nets.norms import GroupedBatchNorm2d
 from sslang.emit.nets.resnet import PooledResNet, resnet
+from sslang.ops.nets import PARTS
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50])
@@ -77,11 +77,7 @@ def test_zero_init_residual(depth: int, last: str) -> None:
 
 
 def test_parts_cover_every_key_once() -> None:
-    parts = part_prefixes("resnet")
+    parts = PARTS["resnet"]
     for key in resnet(depth=18, width=0.125).state_dict():
-        owners = [
-            p
-            for p, prefixes in parts.items()
-            if key.startswith(tuple(f"{prefix}." for prefix in prefixes))
-        ]
+        owners = [p for p, prefixes in parts.items() if key.startswith(prefixes)]
         assert len(owners) == 1, key

@@ -9,8 +9,8 @@ import torch
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
-from sslang.emit.nets import part_prefixes
 from sslang.emit.nets.vit import sincos_positions, vit
+from sslang.ops.nets import PARTS
 
 SMALL: dict[str, Any] = {"resolution": 32, "patch": 8, "width": 192, "depth": 2, "heads": 3}
 
@@ -96,7 +96,7 @@ def test_drop_path_grows_with_depth_and_rests_in_evaluation() -> None:
     assert torch.equal(net.eval()(x), net(x))
 
 
-def test_parts_own_all_but_the_tokens(net: nn.Module) -> None:
-    prefixes = tuple(f"{p}." for part in part_prefixes("vit").values() for p in part)
+def test_parts_own_all_but_the_positions(net: nn.Module) -> None:
+    prefixes = tuple(p for part in PARTS["vit"].values() for p in part)
     loose = {key for key in net.state_dict() if not key.startswith(prefixes)}
-    assert loose == {"cls_token", "pos_embed"}
+    assert loose == {"pos_embed"}

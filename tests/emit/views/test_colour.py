@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sslang.emit import views
 from sslang.emit.draws import stream_key, uniform
+from sslang.ops import PRIMITIVES
 
 STRENGTHS = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2}
 NAMES = tuple(STRENGTHS)
@@ -33,7 +34,7 @@ def images(rows: int) -> Tensor:
 
 
 def draws(rows: int, seed: int = 0) -> np.ndarray:
-    return uniform(stream_key(seed, "jitter"), 0, rows, 1 + views.DRAWS["color_jitter"])
+    return uniform(stream_key(seed, "jitter"), 0, rows, 1 + PRIMITIVES["color_jitter"].draws)
 
 
 def factors_of(u: np.ndarray, strengths: dict[str, float]) -> np.ndarray:

@@ -11,12 +11,13 @@ from kornia.filters import gaussian_blur2d
 from sslang.emit import views
 from sslang.emit.draws import stream_key, uniform
 from sslang.emit.views.filters import _by_matrices, _by_taps, default_kernel
+from sslang.ops import PRIMITIVES
 
 ROWS = 10
 
 
 def draws() -> np.ndarray:
-    return uniform(stream_key(0, "blur"), 0, ROWS, 1 + views.DRAWS["gaussian_blur"])
+    return uniform(stream_key(0, "blur"), 0, ROWS, 1 + PRIMITIVES["gaussian_blur"].draws)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (14, 20)])

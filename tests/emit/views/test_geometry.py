@@ -14,6 +14,7 @@ from sslang.emit.draws import stream_key, uniform
 from sslang.emit.views import geometry
 from sslang.emit.views.geometry import crop_boxes
 from sslang.emit.views.resample import Interpolation
+from sslang.ops import PRIMITIVES
 
 ROWS = 24
 RATIO = (3 / 4, 4 / 3)
@@ -21,7 +22,7 @@ MODES: list[Interpolation] = ["bilinear", "bicubic"]
 
 
 def draws(op: str, rows: int = ROWS, seed: int = 0) -> np.ndarray:
-    return uniform(stream_key(seed, op), 0, rows, 1 + views.DRAWS[op])
+    return uniform(stream_key(seed, op), 0, rows, 1 + PRIMITIVES[op].draws)
 
 
 def stored(low: int, height: int, width: int) -> tuple[Tensor, np.ndarray]:

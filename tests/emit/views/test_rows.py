@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sslang.emit import views
 from sslang.emit.draws import stream_key, uniform
 from sslang.emit.views.rows import apply_to_rows, drawn_rows
+from sslang.ops import PRIMITIVES
 
 ROWS, SIDE = 12, 16
 SIZES = np.random.default_rng(1).integers(SIDE, 25, (ROWS, 2))
@@ -21,7 +22,7 @@ Op = Callable[..., Tensor]
 
 
 def draws(op: str, rows: int = ROWS) -> np.ndarray:
-    return uniform(stream_key(5, op), 0, rows, 1 + views.DRAWS[op])
+    return uniform(stream_key(5, op), 0, rows, 1 + PRIMITIVES[op].draws)
 
 
 def stored() -> Tensor:
@@ -54,7 +55,9 @@ ON_FLOATS: list[tuple[str, dict[str, Any]]] = [
 
 
 def test_every_random_op_declares_its_draws() -> None:
-    assert {name for name, _ in ON_STORED + ON_FLOATS} == set(views.DRAWS)
+    assert {name for name, _ in ON_STORED + ON_FLOATS} == {
+        p.name for p in PRIMITIVES.values() if p.random
+    }
 
 
 @pytest.mark.parametrize(("name", "settings"), ON_FLOATS)
