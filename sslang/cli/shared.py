@@ -20,7 +20,7 @@ as_json = click.option(
 
 
 def reporting(function: Command) -> Command:
-    """DiagnosticErrors become text (or JSON) and exit status 1."""
+    """DiagnosticErrors become text (or JSON) and exit status 1; Ctrl-C is exit status 130."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -32,6 +32,9 @@ def reporting(function: Command) -> Command:
             else:
                 print_diagnostics(error.diagnostics)
             raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            raise SystemExit(130) from None
 
     return wrapped  # type: ignore[return-value]
 

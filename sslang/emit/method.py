@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +91,8 @@ class Method(nn.Module):
             features = optimise(program.features, passes)
             self.feature_code = (emit_views(features), emit_step(features, self.nets))
         self._keys: dict[str, NDArray[np.uint64]] = {}
-        self.run_step: Any = self.step_code.module
+        # A bound method, for a module would be registered and enter the state a second time.
+        self.run_step: Callable[..., Any] = self.step_code.module.__call__
 
     # --- the step ------------------------------------------------------------------------
 
@@ -168,7 +169,8 @@ class Method(nn.Module):
 
     def compile(self, **options: Any) -> None:
         """Run the step through torch.compile."""
-        self.run_step = torch.compile(self.step_code.module, **options)
+        compiled: Any = torch.compile(self.step_code.module, **options)
+        self.run_step = compiled.__call__
 
     def _key(self, site: str) -> NDArray[np.uint64]:
         if site not in self._keys:

@@ -115,7 +115,7 @@ def _session(
     if loaded is not None:  # before the recorder opens the file
         _refuse_if_live(folder)
         folder.truncate_metrics(loaded.step)
-    recorder = _recorder(folder, program, options, data, learner)
+    recorder = _recorder(folder, program, options, data, learner, fresh=loaded is None)
     status: run_folder.Status = "FAILED"
     try:
         with display(folder.log_path, quiet=options.quiet, verbose=options.verbose) as shown:
@@ -136,15 +136,21 @@ def _refuse_if_live(folder: RunFolder) -> None:
 
 
 def _recorder(
-    folder: RunFolder, program: Program, options: RunOptions, data: Data, learner: Learner
+    folder: RunFolder,
+    program: Program,
+    options: RunOptions,
+    data: Data,
+    learner: Learner,
+    *,
+    fresh: bool,
 ) -> Recorder:
     spec = program.spec
     git = environment.git_state(Path.cwd())
-    folder.update(
+    if fresh:  # a resumed run is read from its resolved spec, which has no recipe any more
+        folder.update(recipe=spec.recipe_name or "", overrides=spec.overrides)
+    record = folder.update(
         method=spec.method,
         spec_hash=run_hash(program, options),
-        recipe=spec.recipe_name or "",
-        overrides=spec.overrides,
         seed=options.seed,
         device=str(learner.device),
         dataset=data.name,
@@ -156,7 +162,7 @@ def _recorder(
     params["precision"] = options.precision
     tags = {
         "method": spec.method,
-        "recipe": spec.recipe_name or "",
+        "recipe": record.recipe,
         "spec_hash": run_hash(program, options),
         "dataset": data.name,
         "dataset_digest": data.train.digest,

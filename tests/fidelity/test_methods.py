@@ -18,7 +18,7 @@ import sslang
 from sslang.emit import draws
 from sslang.train.learner import Learner
 from tests.conftest import ROOT
-from tests.fidelity.reference import (
+from tests.fidelity.formulas import (
     AdamW,
     Lars,
     Nets,

@@ -115,6 +115,7 @@ def test_a_killed_run_resumes_to_the_same_bits(name: str, tmp_path: Path) -> Non
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert resumed.returncode == 0, resumed.stderr
+    assert json.loads((folder / "run.json").read_text())["recipe"] == "default"
     (other,) = (tmp_path / "whole" / name).iterdir()
     expected, found = final_state(other), final_state(folder)
     assert expected.keys() == found.keys()
