@@ -146,7 +146,8 @@ class Method(nn.Module):
         view_code, code = self.feature_code
         was_training = self.training
         self.eval()
-        views = view_code.module(images, sizes)
+        dtype = next(self.nets.parameters()).dtype
+        views = [view.to(dtype) for view in view_code.module(images, sizes)]
         states = [self.state(name) for _, name in code.states]
         result: Tensor = code.module(*views, *states)["features"]
         self.train(was_training)
