@@ -23,6 +23,7 @@ TINY = {
                "optimizer=adamw(lr = cosine(1e-3 -> 0))"),
     "byol": ("backbone=resnet18(width = 0.125, stem = small)", "size=16", "hidden=16", "dim=8",
              "batch=64", "length=12 steps", "evaluate=knn()",
+             "groups=[]",
              "optimizer=adamw(lr = cosine(1e-3 -> 0))"),
     "mocov3_vit": ("backbone=vit(patch = 8, width = 16, depth = 1, heads = 2)", "size=16",
                    "hidden=16", "dim=8", "batch=64", "length=12 steps", "evaluate=knn()",

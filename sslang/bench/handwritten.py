@@ -64,7 +64,8 @@ def _augmentation(program: Program, view: str) -> nn.Module:
             p=jitter["probability"],
         )
     )  # fmt: skip
-    layers.append(aug.RandomGrayscale(p=ops["grayscale"]["probability"]))
+    if "grayscale" in ops:
+        layers.append(aug.RandomGrayscale(p=ops["grayscale"]["probability"]))
     if "gaussian_blur" in ops:
         kernel = max(3, int(0.1 * size) // 2 * 2 + 1)
         layers.append(
@@ -96,7 +97,7 @@ def _simclr(program: Program, encoder: nn.Module, device: torch.device) -> Step:
     augment = _augmentation(program, "a").to(device)
     net = nn.Sequential(encoder, _linear_head(program, norm=True)).to(device)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-4)
-    temperature = 0.2
+    temperature = 0.1
 
     def step(pixels: Tensor) -> Tensor:
         images = pixels.float() / 255
