@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sslang.cli.shared import as_json, print_json, reporting
+from sslang.cli.shared import as_json, print_json, reporting, share_cores
 from sslang.train.options import RunOptions
 
 
@@ -32,6 +32,7 @@ def command(
     json_: bool,
 ) -> None:
     """Measure SPEC's step beside a hand-written loop and beside the bare step, interleaved."""
+    share_cores()
     import sslang
     from sslang.bench.measure import measure
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sslang.cli.shared import as_json, print_diagnostics, print_json, reporting
+from sslang.cli.shared import as_json, print_diagnostics, print_json, reporting, share_cores
 from sslang.diagnostics import Diagnostic
 from sslang.train.options import RunOptions
 
@@ -57,6 +57,7 @@ def command(
     json_: bool,
 ) -> None:
     """Train SPEC, with OVERRIDES `name=expression`, into a tracked run."""
+    share_cores()
     if spec is None and resume in (None, "latest"):
         raise click.UsageError("name a spec, or a run to resume")
     options = RunOptions(

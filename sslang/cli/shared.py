@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -17,6 +18,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 as_json = click.option(
     "--json", "json_", is_flag=True, help="Data for programs on standard output."
 )
+
+
+def share_cores() -> None:
+    """Threads that wait sleep, so that a run stays fast beside loader processes and other work.
+
+    Before torch is imported; what the user has set stands.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def reporting(function: Command) -> Command:
@@ -41,8 +50,6 @@ def reporting(function: Command) -> Command:
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Full form on standard error, coloured on a terminal."""
-    import os
-
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     for diagnostic in diagnostics:
         print(render(diagnostic, colour=colour), file=sys.stderr)

@@ -53,7 +53,7 @@ def test_the_end_of_a_text_can_be_pointed_at() -> None:
 def test_plain_values() -> None:
     value = to_json(Diagnostic("E207", "`a` is unused", Span(SOURCE, 0, 1)))
     assert value == {
-        "code": "E207", "severity": "warning", "message": "`a` is unused", "file": "spec.ssl",
+        "code": "E207", "severity": "error", "message": "`a` is unused", "file": "spec.ssl",
         "line": 1, "column": 1, "end_line": 1, "end_column": 2, "labels": [], "hint": "",
     }  # fmt: skip
     assert to_json(Diagnostic("E409", "no loss"))["file"] is None
