@@ -200,6 +200,7 @@ def _train(
         for warning in loaded.warnings:
             shown.say(f"{warning.code}: {warning.message}; {warning.hint}")
     shown.say(_opening(folder, program, learner, data))
+    named = _name_skipped(data, shown, 0)
     with _batches(data, learner, options) as batches:
         if loaded is None:
             artifacts.write_texts(folder, recorder, learner)
@@ -219,6 +220,7 @@ def _train(
                 learner, batches, recorder, shown, stopper, save,
                 evaluator if can_evaluate else None, interval,
             )  # fmt: skip
+            _name_skipped(data, shown, named)
             if not done:
                 return Outcome(folder, False, stopper.exit_code)
     return _finish(folder, recorder, learner, evaluator if can_evaluate else None, at_init)
@@ -242,6 +244,14 @@ def _first_views(
 ) -> None:
     with _batches(data, learner, options) as batches:
         artifacts.write_views(folder, recorder, learner, next(batches))
+
+
+def _name_skipped(data: Data, shown: Quiet, known: int) -> int:
+    """Name the images that could not be read, beyond the first `known`; how many there are."""
+    found = [*data.train.skipped, *data.test.skipped]
+    for skipped in found[known:]:
+        shown.say(f"skipped, unreadable: {skipped.path} ({skipped.reason})")
+    return len(found)
 
 
 def _opening(folder: RunFolder, program: Program, learner: Learner, data: Data) -> str:

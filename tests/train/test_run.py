@@ -98,6 +98,16 @@ def _write_images(folder: Path, count: int) -> None:
         Image.fromarray((pixels * 255).astype("uint8")).save(place / f"{i}.png")
 
 
+def test_unreadable_images_are_named_in_the_log(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    _write_images(images, 80)
+    (images / "class0" / "broken.png").write_bytes(b"no picture")
+    overrides = (*TINY["simclr"], f'data=image_folder("{images}")', "batch=16", "length=2 steps")
+    program = sslang.load(ROOT / "specs/simclr.ssl", None, overrides)
+    outcome = run.run(program, options(tmp_path / "runs"), "", "simclr")
+    assert "broken.png" in outcome.folder.log_path.read_text()
+
+
 @pytest.mark.parametrize("name", ["mocov2", "byol"])
 def test_a_killed_run_resumes_to_the_same_bits(name: str, tmp_path: Path) -> None:
     whole = subprocess.run(start(name, tmp_path / "whole", "length=40 steps"), cwd=ROOT,
