@@ -81,7 +81,12 @@ def _history(folder: RunFolder, name: str) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
 
 
-def test_what_mlflow_has_after_a_run(root: Path, tmp_path: Path) -> None:
+def test_what_mlflow_has_after_a_run(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
     folder = run_folder.create(root, "simclr")
     folder.spec_path.write_text("method")
     outside = tmp_path / "graph.png"
@@ -105,7 +110,7 @@ def test_what_mlflow_has_after_a_run(root: Path, tmp_path: Path) -> None:
         "spec.ssl",
         "encoder",
     }
-    assert not (Path.cwd() / "mlruns").exists()
+    assert list(elsewhere.iterdir()) == []
     assert (tmp_path / "mlruns").is_dir()
     assert unsent(folder) == (0, 0)
 
