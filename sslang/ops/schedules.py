@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,15 +23,16 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """A number at each step. `start` and `end` bound what it moves between."""
+class Schedule(ABC):
+    """A number at each step."""
 
+    @abstractmethod
     def at(self, clock: Clock) -> float:
-        raise NotImplementedError
+        """The number at this time."""
 
+    @abstractmethod
     def ends(self) -> tuple[float, ...]:
         """The values it moves between, for checks of range."""
-        raise NotImplementedError
 
     def durations(self) -> tuple[Duration, ...]:
         """The durations in it that must lie within the run."""

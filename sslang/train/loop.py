@@ -91,17 +91,19 @@ def train(
         done = bool(learner.step == learner.total_steps)
         if learner.step % LOG_EVERY == 0 or done:
             metrics = measured(learner, batches, report, interval)
-            refuse_nan(learner, metrics, batch)
+            refuse_nan(learner, metrics["train/loss"], batch)
             log.log(learner.step, metrics)
             display.advance(learner.step, learner.total_steps, metrics)
             interval = Interval(waited=batches.wait_seconds)
         if not done and evaluator is not None:
             evaluate_if_due(learner, evaluator, log)
-        if stopper.wanted():
+        stopped = stopper.wanted()
+        if stopped or done or stopper.save_due():
+            if interval.total is not None:  # no checkpoint of a run that has gone wrong
+                refuse_nan(learner, float(interval.total), batch)
             save(interval)
+        if stopped:
             return done
-        if stopper.save_due() or done:
-            save(interval)
     return True
 
 
@@ -124,16 +126,15 @@ def measured(
     return metrics
 
 
-def refuse_nan(learner: Learner, metrics: Mapping[str, float], batch: Batch) -> None:
+def refuse_nan(learner: Learner, loss: float, batch: Batch) -> None:
     """Stop where training has gone wrong, rather than train on."""
-    if math.isfinite(metrics["train/loss"]):
+    if math.isfinite(loss):
         return
     first = batch.index[:8].tolist()
     raise DiagnosticError(
         Diagnostic(
             "E703",
-            f"the loss was {metrics['train/loss']} within the {LOG_EVERY} steps before step "
-            f"{learner.step}",
+            f"the loss was {loss} within the {LOG_EVERY} steps before step {learner.step}",
             learner.program.spans.get("loss"),
             hint="a lower learning rate or a longer warm-up mostly helps; the batch began with "
             f"images {first}; the last checkpoint is from before it",

@@ -184,6 +184,20 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path: Path) -> None:
     assert json.loads((folder / "run.json").read_text())["status"] == "FAILED"
 
 
+def test_no_checkpoint_is_made_after_the_loss_went_wrong(tmp_path: Path) -> None:
+    """Saving falls due at every step, logging at every tenth: the save must look by itself."""
+    program = sslang.load(
+        ROOT / "specs/simclr.ssl", None, (*TINY["simclr"], "optimizer=sgd(lr = 1e25)")
+    )
+    with pytest.raises(DiagnosticError, match="E703"):
+        run.run(program, options(tmp_path, save_every=0.0), "", "simclr")
+    (folder,) = (tmp_path / "simclr").iterdir()
+    loaded = checkpoint.load_latest(folder / "checkpoints")
+    assert loaded is not None
+    assert loaded.step < 10
+    assert torch.isfinite(torch.tensor(loaded.payload["interval"]["total"]))
+
+
 def test_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sslang.train.dry_run import dry_run
 
