@@ -49,11 +49,12 @@ class Report:
 def measure(program: Program, options: RunOptions, rounds: int) -> Report:
     """`rounds` interleaved steps of each contestant. Raises DiagnosticError."""
     data, learner = prepare(program, options)
+    _, bare = prepare(program, options)  # the same options, nets and precision
     with Batches(
         data.train, learner.recipe.batch, last_batch=learner.recipe.last_batch,
         seed=options.seed, phase=PHASE, device=learner.device, workers=options.workers,
     ) as batches:  # fmt: skip
-        contestants = _contestants(program, learner, batches)
+        contestants = _contestants(program, learner, bare, batches)
         times: dict[str, list[float]] = {name: [] for name in contestants}
         waited = 0.0
         for number in range(WARM_UP + rounds):
@@ -78,7 +79,7 @@ def measure(program: Program, options: RunOptions, rounds: int) -> Report:
 
 
 def _contestants(
-    program: Program, learner: Learner, batches: Batches
+    program: Program, learner: Learner, bare: Learner, batches: Batches
 ) -> dict[str, Callable[[], object]]:
     first = next(batches)
 
@@ -91,10 +92,10 @@ def _contestants(
     if rival is not None:
         found["hand-written, kornia on the batch"] = lambda: rival(first.pixels)
     views = learner.views(first.pixels, first.sizes)
-    bare = Learner(program, images=len(first.index) * 1000, device=learner.device)
 
     def alone() -> object:
-        result = bare.method(views, bare.clock)
+        with bare.precision():
+            result = bare.method(views, bare.clock)
         result.loss.backward()
         bare.optimizer.step()
         bare.optimizer.zero_grad(set_to_none=True)

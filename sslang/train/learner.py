@@ -78,7 +78,7 @@ class Learner:
             sizes = np.tile(np.array(pixels.shape[-2:], dtype=np.int64), (len(pixels), 1))
         clock = self.clock
         views = self.views(pixels, sizes)
-        with self._precision():
+        with self.precision():
             result = self.method(views, clock)
         result.loss.backward()
         clip = self.recipe.clip
@@ -101,7 +101,7 @@ class Learner:
 
     def features(self, pixels: Tensor, sizes: NDArray[np.int64]) -> Tensor:
         """The spec's features in evaluation mode, float32 [B, width]."""
-        with self._precision():
+        with self.precision():
             return self.method.features(pixels, sizes).float()
 
     def state_dict(self) -> dict[str, Any]:
@@ -117,7 +117,8 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = int(state["step"])
 
-    def _precision(self) -> AbstractContextManager[Any]:
+    def precision(self) -> AbstractContextManager[Any]:
+        """The context in which forwards run: autocast, or nothing."""
         if self.autocast is None:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.autocast)
