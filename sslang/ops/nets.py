@@ -16,6 +16,8 @@ class Built:
 
     output: TensorType
     arguments: Mapping[str, object]
+    drops: int = 0  # how many uniform numbers a row its drop path takes
+    flexible: str = ""  # an argument that may differ between uses; the largest is built
 
 
 # The named parts of a net: selectors such as `f.embed` stand for these prefixes of parameters.

@@ -36,15 +36,24 @@ class ViewType:
     """A batch of images of one view: [batch, channels, size, size].
 
     `size` is None while the images may still differ in size (before the first crop or resize).
+    After `patches`, each image is a `grid` of (rows, columns) patches of `size` pixels, and the
+    tensor is [batch * rows * columns, channels, size, size], the patches of an image together.
     """
 
     channels: int
     size: int | None
-    space: Literal["rgb", "lab"] = "rgb"
+    space: Literal["rgb", "lab", "ycbcr"] = "rgb"
+    grid: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         size = "?" if self.size is None else str(self.size)
-        return f"view[{self.channels} x {size} x {size}, {self.space}]"
+        patches = "" if self.grid is None else f"{self.grid[0]} x {self.grid[1]} patches of "
+        return f"view[{patches}{self.channels} x {size} x {size}, {self.space}]"
+
+    @property
+    def patches(self) -> int:
+        """How many patches an image has; 1 where it is whole."""
+        return 1 if self.grid is None else self.grid[0] * self.grid[1]
 
 
 Type = TensorType | ViewType
