@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sslang.emit.draws import torch_seed
 from sslang.emit.nets.norms import NormPlan, set_plan
+from sslang.emit.nets.paths import drops_of
 
 Stage = tuple[str, Mapping[str, object]]
 
@@ -18,15 +19,40 @@ Stage = tuple[str, Mapping[str, object]]
 class Net(nn.Sequential):
     """Parts applied in turn; slices are nets that share the parts."""
 
-    def forward(self, x: Tensor, views: int = 1, joint: bool = True, group: int = 0) -> Tensor:
-        """Apply to `views` members of B images each, joined along the rows of `x`.
+    def forward(
+        self,
+        x: Tensor,
+        views: int = 1,
+        joint: bool = True,
+        group: int = 0,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        grid: tuple[int, int] | None = None,
+        evaluation: bool = False,
+        drop_path: float = 0.0,
+        drops: Tensor | None = None,
+    ) -> Tensor:
+        """Apply the parts start..stop to `views` members of B images each, joined along rows.
 
-        `joint` and `group` are those of `NormPlan`, and matter to batch norm alone.
+        `joint`, `group` and `evaluation` are those of `NormPlan`. `grid` = (h, w): the rows are
+        patches, those of an image together: [images * h * w, ...] becomes [images, h, w, D].
+        `drop_path` is the rate at the deepest block, `drops` the uniform numbers [rows, n] that
+        decide it, two for each block applied; in evaluation nothing is dropped.
         """
-        set_plan(self, NormPlan(views, joint, group))
-        for part in self:
-            x = part(x)
-        return x
+        patches = 1 if grid is None else grid[0] * grid[1]
+        set_plan(self, NormPlan(views, joint, group * patches, evaluation))
+        if evaluation or not self.training or not drop_path:
+            drops = None
+        at = 0
+        for part in list(self)[start:stop]:
+            taken = drops_of(part)
+            if drops is None or not taken:
+                x = part(x)
+                continue
+            x = part(x, drop_path, drops[:, at : at + taken])
+            at += taken
+        return x if grid is None else x.unflatten(0, (-1, *grid))
 
 
 def build_net(stages: Sequence[Stage], seed: int, name: str) -> Net:

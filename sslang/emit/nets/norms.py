@@ -27,11 +27,13 @@ class NormPlan:
     its rows. `joint`: one batch of all members, else each member is a batch of its own.
     `group`: runs of so many images of that batch (each with all its views where joint), the
     last run may be shorter; 0 is the whole batch.
+    `evaluation`: running statistics even where the module trains, and none are collected.
     """
 
     views: int = 1
     joint: bool = True
     group: int = 0
+    evaluation: bool = False
 
 
 WHOLE = NormPlan()
@@ -76,7 +78,7 @@ class _GroupedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
         Raises DiagnosticError E503 if a group has one value a channel: no variance.
         """
-        if not self.training:
+        if not self.training or self.plan.evaluation:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )

@@ -1,4 +1,4 @@
-"""Vision transformer on timm's, with the fixed positions and initial draw of MoCo v3."""
+"""Vision transformer on timm's, with the positions and initial draws of MoCo v3 and DINO."""
 
 from __future__ import annotations
 
@@ -7,8 +7,48 @@ from functools import partial
 from typing import Literal
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
+
+from sslang.emit.nets.paths import dropped, rate_at
+from sslang.emit.nets.positions import interpolated, sincos_positions
+
+
+class ClassTokenTransformer(VisionTransformer):
+    """timm's transformer with its keys, for square images of any size that patches tile."""
+
+    @property
+    def drops(self) -> int:
+        """Two uniform numbers a row for each block: attention, then the MLP."""
+        return 2 * len(self.blocks)
+
+    def forward(self, x: Tensor, drop_path: float = 0.0, drops: Tensor | None = None) -> Tensor:
+        """Images [B, C, s, s] to the final-norm class token [B, width].
+
+        Given `drops` [B, 2 * depth], branches are dropped at rates that grow from 0 to
+        `drop_path`, as `torch.linspace` has them (timm, DINO).
+        """
+        x = self._tokens(x)
+        for at, block in enumerate(self.blocks):
+            if drops is None:
+                x = block(x)
+                continue
+            rate = rate_at(at, len(self.blocks), drop_path)
+            x = _dropped_block(block, x, rate, drops[:, 2 * at : 2 * at + 2])
+        out: Tensor = self.norm(x)[:, 0]
+        return out
+
+    def _tokens(self, x: Tensor) -> Tensor:
+        """The class token and the embedded patches, with positions: [B, 1 + N, width]."""
+        side = x.shape[-1] // self.patch_embed.patch_size[0]
+        patches = self.patch_embed(x)
+        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), patches], dim=1)
+        return tokens + interpolated(self.pos_embed, side)
+
+
+def _dropped_block(block: Block, x: Tensor, rate: float, drops: Tensor) -> Tensor:
+    x = x + dropped(block.attn(block.norm1(x)), rate, drops[:, 0])
+    return x + dropped(block.mlp(block.norm2(x)), rate, drops[:, 1])
 
 
 def vit(
@@ -20,17 +60,18 @@ def vit(
     heads: int,
     mlp_ratio: float = 4.0,
     position: Literal["sincos", "learned"] = "sincos",
-    init: Literal["mocov3", "timm"] = "mocov3",
-    drop_path: float = 0.0,
+    init: Literal["mocov3", "dino", "timm"] = "mocov3",
     channels: int = 3,
 ) -> nn.Module:
-    """Square images [B, channels, resolution, resolution] to the final-norm cls [B, width].
+    """Square images [B, channels, s, s] to the final-norm class token [B, width].
 
+    `resolution` is the s whose positions are built; for another s they are interpolated.
     State-dict keys are timm's. `position` "sincos" is a buffer, so nothing trains or averages
-    it. `init` "mocov3" follows Chen et al. 2021 (arXiv:2104.02057), appendix and code; "timm"
-    is timm's default (truncated normal 0.02).
+    it. `init` "mocov3" follows Chen et al. 2021 (arXiv:2104.02057), appendix and code; "dino"
+    Caron et al. 2021, code; "timm" is timm's default: as DINO's, but the class token's standard
+    deviation is 1e-6.
     """
-    net = VisionTransformer(
+    net = ClassTokenTransformer(
         img_size=resolution,
         patch_size=patch,
         in_chans=channels,
@@ -40,9 +81,9 @@ def vit(
         depth=depth,
         num_heads=heads,
         mlp_ratio=mlp_ratio,
-        drop_path_rate=drop_path,
         norm_layer=partial(nn.LayerNorm, eps=1e-6),
     )
+    net.patch_embed.strict_img_size = False
     if position == "sincos":
         rows, columns = net.patch_embed.grid_size
         fixed = torch.cat([torch.zeros(1, width), sincos_positions(rows, columns, width)])
@@ -50,22 +91,25 @@ def vit(
         net.register_buffer("pos_embed", fixed.unsqueeze(0))
     if init == "mocov3":
         _initialise_mocov3(net)
+    if init == "dino":
+        _initialise_dino(net)
     return net
 
 
-def sincos_positions(rows: int, columns: int, width: int) -> Tensor:
-    """Fixed positions [rows * columns, width], row by row.
+@torch.no_grad()
+def _initialise_dino(net: VisionTransformer) -> None:
+    """Truncated normal (std 0.02, cut at +-2) for linears, class token and learned positions.
 
-    Quarters of the width: sin and cos of the row, sin and cos of the column, each times
-    10000^(-4i/width), i = 0 .. width/4 - 1. (For a square grid these are MoCo v3's numbers.)
+    Biases 0; the patch projection keeps `nn.Conv2d`'s draw.
     """
-    assert width % 4 == 0, "sin-cos positions need a width divisible by 4"
-    quarter = width // 4
-    frequency = 1.0 / 10000.0 ** (torch.arange(quarter, dtype=torch.float32) / quarter)
-    row = torch.arange(rows, dtype=torch.float32).repeat_interleave(columns)
-    column = torch.arange(columns, dtype=torch.float32).repeat(rows)
-    angles = [torch.outer(row, frequency), torch.outer(column, frequency)]
-    return torch.cat([f(angle) for angle in angles for f in (torch.sin, torch.cos)], dim=1)
+    for module in net.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    nn.init.trunc_normal_(net.cls_token, std=0.02)
+    if isinstance(net.pos_embed, nn.Parameter):
+        nn.init.trunc_normal_(net.pos_embed, std=0.02)
 
 
 @torch.no_grad()

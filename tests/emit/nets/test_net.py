@@ -9,6 +9,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from sslang.emit.nets.net import Net, Stage, build_net
 from sslang.emit.nets.norms import GroupedBatchNorm1d, NormPlan, commit_statistics
+from sslang.emit.nets.vit import vit
 
 LAYERS = "sslang.emit.nets.layers"
 HEAD: list[Stage] = [
@@ -49,6 +50,74 @@ def test_plan_reaches_every_batch_norm() -> None:
     }
     torch.testing.assert_close(out, torch.cat([net(x[i : i + 3]) for i in range(0, 12, 3)]))
     torch.testing.assert_close(net(x), net(x, views=2, joint=True))
+
+
+def test_start_and_stop_choose_parts() -> None:
+    net = build_net(HEAD, 0, "g").double()
+    x = torch.randn(6, 6, dtype=torch.float64)
+    middle = net(x, stop=2)
+    torch.testing.assert_close(middle, net[1](net[0](x)))
+    torch.testing.assert_close(net(middle, start=2), net(x))
+    assert torch.equal(net(x, start=2, stop=2), x)
+
+
+def test_a_grid_of_patches_is_normalised_by_images() -> None:
+    net = build_net(HEAD, 0, "g").double()
+    x = torch.randn(2 * 4 * 6, 6, dtype=torch.float64)  # 2 views of 4 images of 2 x 3 patches
+    out = net(x, views=2, joint=False, group=2, grid=(2, 3))
+    assert out.shape == (8, 2, 3, 4)
+    alone = torch.cat([net(x[i : i + 12]) for i in range(0, 48, 12)])
+    torch.testing.assert_close(out.flatten(0, 2), alone)
+
+
+def test_evaluation_in_training_mode() -> None:
+    net = build_net(HEAD, 0, "g").double()
+    x = torch.randn(6, 6, dtype=torch.float64)
+    net(3 * x + 1)
+    commit_statistics(net)
+    before = copy.deepcopy(net.state_dict())
+    out = net(x, evaluation=True, views=2, joint=False, group=1)
+    commit_statistics(net)
+    torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
+    assert not torch.equal(net(x), out)
+    assert torch.equal(net.eval()(x), out)
+
+
+def _transformers() -> tuple[Net, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    stage = {"resolution": 8, "patch": 4, "width": 8, "depth": 3, "heads": 2, "init": "timm"}
+    net = Net(vit(**stage), nn.Linear(8, 5)).double()  # type: ignore[arg-type]
+    for parameter in net.parameters():  # branches whose outputs are not tiny
+        nn.init.normal_(parameter, std=0.3)
+    x = torch.randn(16, 3, 8, 8, dtype=torch.float64)
+    return net, x, torch.rand(16, 6, dtype=torch.float64)
+
+
+def test_dropped_paths_row_by_row() -> None:
+    net, x, drops = _transformers()
+    rates = torch.linspace(0, 0.6, 3).tolist()
+    out = net(x, drop_path=0.6, drops=drops)
+    transformer = net[0]
+    for row in range(len(x)):
+        tokens = transformer._tokens(x[row : row + 1])
+        for i, (block, rate) in enumerate(zip(transformer.blocks, rates, strict=True)):
+            keep = [float(drops[row, 2 * i + j] >= rate) / (1 - rate) for j in (0, 1)]
+            tokens = tokens + keep[0] * block.attn(block.norm1(tokens))
+            tokens = tokens + keep[1] * block.mlp(block.norm2(tokens))
+        expected = net[1](transformer.norm(tokens)[:, 0])
+        torch.testing.assert_close(out[row : row + 1], expected, rtol=1e-7, atol=1e-7)
+    assert (drops < torch.tensor(rates).repeat_interleave(2)).any()
+
+
+def test_nothing_is_dropped_in_evaluation_nor_drawn_in_training() -> None:
+    net, x, drops = _transformers()
+    whole = net(x)
+    assert torch.equal(net(x, drop_path=0.0, drops=drops), whole)
+    assert torch.equal(net(x, drop_path=0.5, drops=drops, evaluation=True), whole)
+    before = torch.get_rng_state()
+    assert not torch.equal(net(x, drop_path=0.5, drops=drops), whole)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(net.eval()(x, drop_path=0.5, drops=drops), whole)
 
 
 def test_slices_are_nets_that_share_parts() -> None:

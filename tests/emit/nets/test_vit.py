@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import timm
 import torch
-from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
-from sslang.emit.nets.vit import sincos_positions, vit
+from sslang.emit.nets.positions import interpolated, sincos_positions
+from sslang.emit.nets.vit import vit
 from sslang.ops.nets import PARTS
 
 SMALL: dict[str, Any] = {"resolution": 32, "patch": 8, "width": 192, "depth": 2, "heads": 3}
@@ -88,12 +88,80 @@ def test_plain_timm_loads_it_and_agrees(net: nn.Module) -> None:
     torch.testing.assert_close(out.mean(1), torch.zeros(2), atol=1e-5, rtol=0)  # final norm
 
 
-def test_drop_path_grows_with_depth_and_rests_in_evaluation() -> None:
-    net = vit(**{**SMALL, "depth": 3}, drop_path=0.2, channels=1)
-    rates = [m.drop_prob for m in net.modules() if isinstance(m, DropPath)]
-    assert rates == pytest.approx([0.1, 0.1, 0.2, 0.2])
-    x = torch.randn(2, 1, 32, 32)
-    assert torch.equal(net.eval()(x), net(x))
+def test_initial_draw_is_dinos() -> None:
+    torch.manual_seed(0)
+    net = vit(**SMALL, position="learned", init="dino")
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Linear):
+            assert module.weight.std().item() == pytest.approx(0.02, rel=0.03), name
+            assert not module.bias.any(), name
+    state = dict(net.named_parameters())
+    for name in ("pos_embed", "cls_token"):
+        assert state[name].std().item() == pytest.approx(0.02, rel=0.2), name
+    bound = 1 / math.sqrt(3 * 8 * 8)  # nn.Conv2d's draw
+    _assert_uniform(state["patch_embed.proj.weight"], bound)
+    assert 0.9 * bound < state["patch_embed.proj.bias"].abs().max().item() <= bound
+
+
+def _dinos_positions(table: Tensor, side: int) -> Tensor:
+    """Bicubic samples (a = -0.75) at (i + 0.5) * n / (side + 0.1) - 0.5, one by one, edges held."""
+    n, width = math.isqrt(len(table) - 1), table.shape[1]
+    square = table[1:].view(n, n, width)
+
+    def weight(d: float) -> float:
+        a, d = -0.75, abs(d)
+        if d <= 1:
+            return (a + 2) * d**3 - (a + 3) * d**2 + 1
+        return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else 0.0
+
+    def taps(i: int) -> list[tuple[int, float]]:
+        at = (i + 0.5) * n / (side + 0.1) - 0.5
+        low = math.floor(at)
+        return [(min(max(k, 0), n - 1), weight(at - k)) for k in range(low - 1, low + 3)]
+
+    rows = [
+        sum((u * v * square[r, c] for r, u in taps(y) for c, v in taps(x)), torch.zeros(()))
+        for y in range(side)
+        for x in range(side)
+    ]
+    return torch.stack([table[0], *rows])
+
+
+@pytest.mark.parametrize("side", [2, 3, 5, 6])
+def test_positions_of_other_resolutions_are_dinos(side: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(1, 17, 6, generator=generator, dtype=torch.float64, requires_grad=True)
+    expected = _dinos_positions(table[0], side)
+    out = interpolated(table, side)[0]
+    torch.testing.assert_close(out, expected, rtol=1e-9, atol=1e-9)
+    cotangent = torch.randn(expected.shape, generator=generator, dtype=torch.float64)
+    gradients = [torch.autograd.grad(o, table, cotangent)[0] for o in (out, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
+
+
+def test_positions_at_the_built_resolution_are_themselves() -> None:
+    table = torch.randn(1, 17, 6)
+    assert interpolated(table, 4) is table
+
+
+@pytest.mark.parametrize("position", ["sincos", "learned"])
+def test_smaller_views(position: Any) -> None:
+    net = vit(**SMALL, position=position, init="dino")
+    assert net(torch.randn(2, 3, 32, 32)).shape == (2, 192)
+    x = torch.randn(2, 3, 16, 16)
+    out = net(x)
+    small = vit(**{**SMALL, "resolution": 16}, position="learned")
+    state = net.state_dict()
+    small.load_state_dict(state | {"pos_embed": interpolated(state["pos_embed"], 2)})
+    torch.testing.assert_close(out, small(x))
+    out.square().sum().backward()
+    if position == "learned":
+        assert net.get_parameter("pos_embed").grad is not None
+
+
+def test_views_that_patches_do_not_tile_are_loud(net: nn.Module) -> None:
+    with pytest.raises(AssertionError, match="divisible"):
+        net(torch.randn(1, 3, 30, 30))
 
 
 def test_parts_own_all_but_the_positions(net: nn.Module) -> None:
