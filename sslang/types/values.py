@@ -37,13 +37,15 @@ class ViewType:
 
     `size` is None while the images may still differ in size (before the first crop or resize).
     After `patches`, each image is a `grid` of (rows, columns) patches of `size` pixels, and the
-    tensor is [batch * rows * columns, channels, size, size], the patches of an image together.
+    tensor is [batch * rows * columns, channels, size, size], the patches of an image together,
+    row by row. `unit` says whether the values still lie in 0..1, as before `normalize` and in RGB.
     """
 
     channels: int
     size: int | None
-    space: Literal["rgb", "lab", "ycbcr"] = "rgb"
+    space: Literal["rgb", "gray", "lab", "ycbcr"] = "rgb"
     grid: tuple[int, int] | None = None
+    unit: bool = True
 
     def __str__(self) -> str:
         size = "?" if self.size is None else str(self.size)

@@ -8,7 +8,7 @@ on row r of the arguments alone. Nothing here waits for the device.
 
 from __future__ import annotations
 
-from sslang.emit.views.colour import adjust_colour, color_jitter, grayscale, normalize, solarize
+from sslang.emit.views.colour import clip, grayscale, normalize, solarize
 from sslang.emit.views.filters import gaussian_blur
 from sslang.emit.views.geometry import (
     center_crop,
@@ -21,21 +21,32 @@ from sslang.emit.views.geometry import (
     to_float,
     vertical_flip,
 )
+from sslang.emit.views.jitter import adjust_colour, adjust_colour_by_channel, color_jitter
+from sslang.emit.views.spaces import channels, to_gray, to_lab, to_ycbcr
+from sslang.emit.views.tiles import pad, patches
 
 __all__ = [
     "adjust_colour",
+    "adjust_colour_by_channel",
     "center_crop",
+    "channels",
+    "clip",
     "color_jitter",
     "evaluation_crop",
     "gaussian_blur",
     "grayscale",
     "horizontal_flip",
     "normalize",
+    "pad",
+    "patches",
     "random_crop",
     "random_resized_crop",
     "resize",
     "resized_crop",
     "solarize",
     "to_float",
+    "to_gray",
+    "to_lab",
+    "to_ycbcr",
     "vertical_flip",
 ]

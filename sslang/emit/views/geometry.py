@@ -13,49 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from sslang.emit.views.boxes import BOXES, Box
 from sslang.emit.views.resample import Axis, Interpolation, separable, weights
 from sslang.emit.views.rows import Draws, Indices, apply_to_rows, drawn_rows, to_device
 
-ATTEMPTS = 10
 _MATRIX_LIMIT = 64  # pixels a side, above which a CPU crops faster image by image
 
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 images as float32 in [0, 1]; floating images unchanged."""
     return images.to(torch.float32).div_(255.0) if images.dtype == torch.uint8 else images
-
-
-def crop_boxes(
-    u: Draws, sizes: Indices, scale: tuple[float, float], ratio: tuple[float, float]
-) -> Indices:
-    """Boxes (top, left, height, width), [B, 4], from draws `u`, [B, 22].
-
-    torchvision's algorithm: up to ten pairs of an area, uniform in `scale` times the image's,
-    and an aspect ratio, log-uniform in `ratio`, until the box fits; if none does, the largest
-    centred box whose ratio is allowed. Columns 0..19 of `u` are the pairs, 20 and 21 the
-    position.
-    """
-    height, width = sizes[:, 0], sizes[:, 1]
-    pairs = u[:, : 2 * ATTEMPTS].reshape(-1, ATTEMPTS, 2)
-    area = (height * width)[:, None] * (scale[0] + (scale[1] - scale[0]) * pairs[..., 0])
-    low, high = np.log(ratio[0]), np.log(ratio[1])
-    aspect = np.exp(low + (high - low) * pairs[..., 1])
-    tried_w = np.rint(np.sqrt(area * aspect)).astype(np.int64)
-    tried_h = np.rint(np.sqrt(area / aspect)).astype(np.int64)
-    fits = (
-        (tried_w > 0) & (tried_w <= width[:, None]) & (tried_h > 0) & (tried_h <= height[:, None])
-    )
-    first = fits.argmax(1)
-    every = np.arange(len(u))
-    found = fits[every, first]
-    whole_w = np.where(width > height * ratio[1], np.rint(height * ratio[1]), width)
-    whole_h = np.where(width < height * ratio[0], np.rint(width / ratio[0]), height)
-    box_w = np.where(found, tried_w[every, first], whole_w.astype(np.int64))
-    box_h = np.where(found, tried_h[every, first], whole_h.astype(np.int64))
-    slack_h, slack_w = height - box_h, width - box_w
-    top = np.where(found, np.floor(u[:, -2] * (slack_h + 1)).astype(np.int64), slack_h // 2)
-    left = np.where(found, np.floor(u[:, -1] * (slack_w + 1)).astype(np.int64), slack_w // 2)
-    return np.stack([top, left, box_h, box_w], axis=1)
 
 
 def random_resized_crop(
@@ -68,36 +35,55 @@ def random_resized_crop(
     scale: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     interpolation: Interpolation = "bilinear",
+    box: Box = "torchvision",
+    antialias: bool = True,
 ) -> Tensor:
     """A random part of each image, resized to [B, C, size, size]; `u` is [B, 1 + 22].
 
     A row that is not drawn is resized as a whole.
     """
-    boxes = crop_boxes(u[:, 1:], sizes, scale, ratio)
+    boxes = BOXES[box](u[:, 1:], sizes, scale, ratio)
     whole = np.concatenate([np.zeros_like(sizes), sizes], axis=1)
     boxes = np.where((u[:, 0] < probability)[:, None], boxes, whole)
-    return resized_crop(images, boxes, size=size, interpolation=interpolation)
+    return resized_crop(images, boxes, size=size, interpolation=interpolation, antialias=antialias)
 
 
 def resized_crop(
-    images: Tensor, boxes: Indices, *, size: int, interpolation: Interpolation = "bilinear"
+    images: Tensor,
+    boxes: Indices,
+    *,
+    size: int,
+    interpolation: Interpolation = "bilinear",
+    antialias: bool = True,
 ) -> Tensor:
-    """The `boxes` (top, left, height, width), [B, 4], of `images`, each resized to `size`."""
+    """The `boxes` (top, left, height, width), [B, 4], of `images`, each resized to `size`.
+
+    Half-pixel centres. With `antialias`, Pillow's and torchvision's filters; without, those of
+    TensorFlow's resize (the cubic has a = -0.5 and what falls outside the box has no weight).
+    """
     if images.device.type == "cpu" and max(images.shape[-2:]) > _MATRIX_LIMIT:
-        return _resized_crop_by_row(images, boxes, size, interpolation)
+        return _resized_crop_by_row(images, boxes, size, interpolation, antialias)
     top, left, height, width = boxes.T
-    rows, columns = Axis.stretch(top, height, size), Axis.stretch(left, width, size)
+    rows, columns = (
+        Axis.stretch(low, extent, size, antialias) for low, extent in ((top, height), (left, width))
+    )
     return _resample(images, rows, columns, (size, size), interpolation)
 
 
 def _resized_crop_by_row(
-    images: Tensor, boxes: Indices, size: int, interpolation: Interpolation
+    images: Tensor, boxes: Indices, size: int, interpolation: Interpolation, antialias: bool
 ) -> Tensor:
     """`resized_crop` image by image: the boxes alone are read, where matrices are mostly 0."""
     x = torch.empty(len(images), images.shape[1], size, size)
     for row, (top, left, height, width) in enumerate(boxes.tolist()):
-        box = to_float(images[row : row + 1, :, top : top + height, left : left + width])
-        x[row] = interpolate(box, size=(size, size), mode=interpolation, antialias=True)[0]
+        box = images[row : row + 1, :, top : top + height, left : left + width]
+        if antialias:
+            box = to_float(box)
+            x[row] = interpolate(box, size=(size, size), mode=interpolation, antialias=True)[0]
+        else:  # PyTorch's cubic without antialiasing is another: a = -0.75
+            start = np.zeros(1, dtype=np.int64)
+            rows, columns = (Axis.stretch(start, start + n, size, False) for n in (height, width))
+            x[row] = _resample(box, rows, columns, (size, size), interpolation)[0]
     return x.clamp_(0.0, 1.0)
 
 
@@ -159,6 +145,7 @@ def evaluation_crop(
     size: int,
     crop: float = 0.875,
     interpolation: Interpolation = "bilinear",
+    antialias: bool = True,
 ) -> Tensor:
     """The shorter side resized to round(size / crop), then the centre: [B, C, size, size].
 
@@ -173,8 +160,8 @@ def evaluation_crop(
     scale = sizes / resized
     origin = np.rint((resized - size) / 2.0) * scale
     low = np.zeros_like(sizes[:, 0])
-    rows = Axis(low, sizes[:, 0], origin[:, 0], scale[:, 0])
-    columns = Axis(low, sizes[:, 1], origin[:, 1], scale[:, 1])
+    rows = Axis(low, sizes[:, 0], origin[:, 0], scale[:, 0], antialias)
+    columns = Axis(low, sizes[:, 1], origin[:, 1], scale[:, 1], antialias)
     return _resample(images, rows, columns, (size, size), interpolation)
 
 
@@ -200,9 +187,15 @@ def _centred(sizes: Indices, size: int) -> NDArray[np.float64]:
 
 
 def _shifted(images: Tensor, sizes: Indices, origin: NDArray[np.float64], size: int) -> Tensor:
+    """Squares of `images` from `origin` on, pixel by pixel, whatever the range of their values."""
+    height, width = images.shape[-2:]
     rows = Axis.shift(sizes[:, 0], origin[:, 0])
     columns = Axis.shift(sizes[:, 1], origin[:, 1])
-    return _resample(images, rows, columns, (size, size), "bilinear")
+    return separable(
+        images,
+        weights(rows, height, size, "bilinear", images.device),
+        weights(columns, width, size, "bilinear", images.device),
+    )
 
 
 def _resample(

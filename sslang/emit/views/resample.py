@@ -28,18 +28,20 @@ class Axis:
     """Where the output pixels of each image lie on one axis of its source; each field is [B].
 
     Output pixel i is centred at `origin + (i + 0.5) * scale`, in source pixels. Only source
-    pixels in [low, high) are read; an output pixel that reaches none of them is 0.
+    pixels in [low, high) are read; an output pixel that reaches none of them is 0. With
+    `antialias` the filter widens where the image shrinks.
     """
 
     low: Indices
     high: Indices
     origin: NDArray[np.float64]
     scale: NDArray[np.float64]
+    antialias: bool = True
 
     @staticmethod
-    def stretch(low: Indices, extent: Indices, size: int | Indices) -> Axis:
+    def stretch(low: Indices, extent: Indices, size: int | Indices, antialias: bool = True) -> Axis:
         """`extent` source pixels from `low` on, stretched to `size` output pixels."""
-        return Axis(low, low + extent, low.astype(np.float64), extent / size)
+        return Axis(low, low + extent, low.astype(np.float64), extent / size, antialias)
 
     @staticmethod
     def shift(extent: Indices, origin: NDArray[np.float64]) -> Axis:
@@ -54,10 +56,8 @@ def weights(
 
     Source: Pillow's `Resample.c`; the bicubic filter is Keys' with a = -0.5.
     """
-    table = to_device(
-        np.stack([axis.low, axis.high, axis.origin, axis.scale, np.maximum(axis.scale, 1.0)]),
-        device,
-    )
+    reach = np.maximum(axis.scale, 1.0) if axis.antialias else np.ones_like(axis.scale)
+    table = to_device(np.stack([axis.low, axis.high, axis.origin, axis.scale, reach]), device)
     low, high, origin, scale, width = table[:, :, None].unbind(0)
     pixel = torch.arange(length, device=device, dtype=torch.float32)
     output = torch.arange(size, device=device, dtype=torch.float32)

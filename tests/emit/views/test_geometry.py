@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from sslang.emit import views
 from sslang.emit.draws import stream_key, uniform
 from sslang.emit.views import geometry
-from sslang.emit.views.geometry import crop_boxes
+from sslang.emit.views.boxes import torchvision_boxes
 from sslang.emit.views.resample import Interpolation
 from sslang.ops import PRIMITIVES
 
@@ -70,7 +70,7 @@ def test_random_resized_crop_is_torchvisions(
     out = views.random_resized_crop(
         images, sizes, u, size=size, scale=(0.2, 1.0), interpolation=mode
     )
-    boxes = crop_boxes(u[:, 1:], sizes, (0.2, 1.0), RATIO)
+    boxes = torchvision_boxes(u[:, 1:], sizes, (0.2, 1.0), RATIO)
     torch.testing.assert_close(out, boxed(images, sizes, boxes, size, mode), rtol=0, atol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_a_cpu_takes_large_images_one_by_one_with_the_same_result(
     mode: Interpolation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, sizes = stored(60, 90, 110)
-    boxes = crop_boxes(draws("random_resized_crop")[:, 1:], sizes, (0.08, 1.0), RATIO)
+    boxes = torchvision_boxes(draws("random_resized_crop")[:, 1:], sizes, (0.08, 1.0), RATIO)
     by_row = views.resized_crop(images, boxes, size=32, interpolation=mode)
     monkeypatch.setattr(geometry, "_MATRIX_LIMIT", 1000)
     matrices = views.resized_crop(images, boxes, size=32, interpolation=mode)
@@ -121,7 +121,7 @@ def test_boxes_are_distributed_as_torchvisions(
 ) -> None:
     count = 4000
     sizes = np.tile([height, width], (count, 1))
-    ours = crop_boxes(draws("random_resized_crop", count)[:, 1:], sizes, scale, RATIO)
+    ours = torchvision_boxes(draws("random_resized_crop", count)[:, 1:], sizes, scale, RATIO)
     image = torch.empty(3, height, width)
     torch.manual_seed(0)
     theirs = np.array(
@@ -143,7 +143,7 @@ def test_where_no_attempt_fits_the_largest_centred_box_is_taken(
     size: tuple[int, int], expected: tuple[int, int, int, int]
 ) -> None:
     u = draws("random_resized_crop", 4)[:, 1:]
-    boxes = crop_boxes(u, np.tile(size, (4, 1)), (20.0, 30.0), RATIO)
+    boxes = torchvision_boxes(u, np.tile(size, (4, 1)), (20.0, 30.0), RATIO)
     assert boxes.tolist() == [list(expected)] * 4
 
 
