@@ -52,7 +52,7 @@ class Net(nn.Sequential):
                 continue
             x = part(x, drop_path, drops[:, at : at + taken])
             at += taken
-        return x if grid is None else x.unflatten(0, (-1, *grid))
+        return x if grid is None else x.reshape(-1, *grid, *x.shape[1:])
 
 
 def build_net(stages: Sequence[Stage], seed: int, name: str) -> Net:

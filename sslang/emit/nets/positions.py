@@ -34,7 +34,7 @@ def interpolated(positions: Tensor, side: int) -> Tensor:
     built = math.isqrt(positions.shape[1] - 1)
     if side == built:
         return positions
-    table = positions[:, 1:].unflatten(1, (built, built)).permute(0, 3, 1, 2)
+    table = positions[:, 1:].reshape(1, built, built, -1).permute(0, 3, 1, 2)
     scale = (side + 0.1) / built
     table = F.interpolate(table, scale_factor=(scale, scale), mode="bicubic")
     return torch.cat([positions[:, :1], table.flatten(2).transpose(1, 2)], dim=1)

@@ -22,7 +22,9 @@ class ClassTokenTransformer(VisionTransformer):
         """Two uniform numbers a row for each block: attention, then the MLP."""
         return 2 * len(self.blocks)
 
-    def forward(self, x: Tensor, drop_path: float = 0.0, drops: Tensor | None = None) -> Tensor:
+    def forward(  # type: ignore[override]  # timm's masks have no use here
+        self, x: Tensor, drop_path: float = 0.0, drops: Tensor | None = None
+    ) -> Tensor:
         """Images [B, C, s, s] to the final-norm class token [B, width].
 
         Given `drops` [B, 2 * depth], branches are dropped at rates that grow from 0 to
@@ -40,13 +42,15 @@ class ClassTokenTransformer(VisionTransformer):
 
     def _tokens(self, x: Tensor) -> Tensor:
         """The class token and the embedded patches, with positions: [B, 1 + N, width]."""
+        assert self.cls_token is not None and self.pos_embed is not None
         side = x.shape[-1] // self.patch_embed.patch_size[0]
         patches = self.patch_embed(x)
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), patches], dim=1)
         return tokens + interpolated(self.pos_embed, side)
 
 
-def _dropped_block(block: Block, x: Tensor, rate: float, drops: Tensor) -> Tensor:
+def _dropped_block(block: nn.Module, x: Tensor, rate: float, drops: Tensor) -> Tensor:
+    assert isinstance(block, Block)
     x = x + dropped(block.attn(block.norm1(x)), rate, drops[:, 0])
     return x + dropped(block.mlp(block.norm2(x)), rate, drops[:, 1])
 
@@ -107,6 +111,7 @@ def _initialise_dino(net: VisionTransformer) -> None:
             nn.init.trunc_normal_(module.weight, std=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    assert net.cls_token is not None
     nn.init.trunc_normal_(net.cls_token, std=0.02)
     if isinstance(net.pos_embed, nn.Parameter):
         nn.init.trunc_normal_(net.pos_embed, std=0.02)

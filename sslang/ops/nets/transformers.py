@@ -1,0 +1,45 @@
+"""Transformers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sslang.ops.declare import Misfit, net_op
+from sslang.ops.nets.built import Built, check_width, images, pooled
+from sslang.types import ViewType
+
+
+@net_op("sslang.emit.nets.vit.vit")
+def vit(
+    x: ViewType,
+    patch: int,
+    width: int,
+    depth: int,
+    heads: int,
+    mlp_ratio: float = 4.0,
+    position: Literal["sincos", "learned"] = "sincos",
+    init: Literal["mocov3", "dino", "timm"] = "mocov3",
+) -> Built:
+    """A vision transformer (Dosovitskiy et al., 2021), timm's; returns the class token.
+
+    [batch, width]. `position = sincos` is MoCo v3's fixed 2-D embedding, and `init` names the
+    initial draw: MoCo v3's, DINO's or timm's. Views may differ in size: the positions are built
+    for the largest, and interpolated for the others as DINO does. The setting `drop_path` of a
+    branch is the rate of its stochastic depth. Its parts are `embed` (the patch projection),
+    `cls`, `blocks`, `last_norm`.
+    """
+    view, size = images(x, "vit")
+    if patch < 1 or size % patch:
+        raise Misfit(f"patches of {patch} pixels do not tile a view of {size}", code="E309")
+    check_width(width)
+    if not 0 < mlp_ratio <= 64:
+        raise Misfit(f"mlp_ratio is {mlp_ratio}; it must lie in 0..64", code="E309")
+    if heads < 1 or width % heads or (position == "sincos" and width % 4):
+        raise Misfit(f"a width of {width} cannot be split over {heads} heads", code="E309")
+    if not 1 <= depth <= 200:
+        raise Misfit(f"the depth is {depth}; it must lie in 1..200", code="E309")
+    arguments = {
+        "resolution": size, "patch": patch, "width": width, "depth": depth, "heads": heads,
+        "mlp_ratio": mlp_ratio, "position": position, "init": init, "channels": view.channels,
+    }  # fmt: skip
+    return Built(pooled(view, width), arguments, drops=2 * depth, flexible="resolution")
