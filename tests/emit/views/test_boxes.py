@@ -68,9 +68,9 @@ def test_byols_boxes_are_cut_to_the_image() -> None:
         assert box == [int(row[20] * (41 - tall)), int(row[21] * (57 - wide)), tall, wide]
 
 
-@pytest.mark.parametrize(("box", "mean"), [("torchvision", 0.48), ("simclr", 0.42), ("byol", 0.51)])
+@pytest.mark.parametrize(("box", "mean"), [("torchvision", 0.48), ("simclr", 0.42), ("byol", 0.53)])
 def test_the_mean_area_tells_the_algorithms_apart(box: Box, mean: float) -> None:
-    """torchvision's retries and byol's cuts favour small boxes less than SimCLR's height does."""
+    """A uniform area has a mean of 0.54, of which cuts and retries leave less."""
     count = 20_000
     boxes = BOXES[box](draws(count), np.full((count, 2), 224), (0.08, 1.0), RATIO)
     area = boxes[:, 2:].prod(1) / 224**2

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as reference
 from kornia.filters import gaussian_blur2d
+from torch import Tensor
+from torch.nn.functional import conv2d
 
 from sslang.emit import views
 from sslang.emit.draws import stream_key, uniform
@@ -61,3 +65,36 @@ def test_a_vanishing_sigma_is_the_identity_and_a_flat_image_stays_flat() -> None
 def test_a_kernel_that_does_not_suit_the_image_is_refused(kernel: int) -> None:
     with pytest.raises(ValueError, match=f"kernel of {kernel} taps"):
         views.gaussian_blur(torch.rand(ROWS, 3, 8, 8), draws(), kernel=kernel)
+
+
+def test_per_step_blurs_every_row_by_the_sigma_of_row_0() -> None:
+    x, u = torch.rand(ROWS, 3, 16, 16), draws()
+    out = views.gaussian_blur(x, u, probability=0.5, kernel=9, per="step")
+    same = u.copy()
+    same[:, 1] = u[0, 1]
+    assert torch.equal(out, views.gaussian_blur(x, same, probability=0.5, kernel=9))
+    changed = [not torch.equal(a, b) for a, b in zip(out, x, strict=True)]
+    assert changed == (u[:, 0] < 0.5).tolist(), "which rows are blurred is drawn for each"
+    assert len(views.gaussian_blur(x[:0], u[:0], per="step")) == 0
+
+
+@pytest.mark.parametrize("way", [_by_taps, _by_matrices])
+def test_zeros_beyond_the_border_are_a_plain_convolution(way: Callable[..., Tensor]) -> None:
+    """TensorFlow's depthwise convolution with "SAME" padding, which darkens the rim."""
+    x, taps = torch.rand(ROWS, 3, 12, 15), 7
+    profile = torch.rand(ROWS, taps)
+    profile = (profile + profile.flip(1)) / 2
+    out = way(x, profile, "zeros")
+    for row in range(ROWS):
+        kernel = torch.outer(profile[row], profile[row]).expand(3, 1, taps, taps)
+        expected = conv2d(x[row : row + 1], kernel, padding=taps // 2, groups=3)[0]
+        torch.testing.assert_close(out[row], expected, rtol=0, atol=2e-5)
+
+
+def test_the_border_matters_at_the_rim_alone() -> None:
+    x, u = torch.rand(ROWS, 1, 16, 16), draws()
+    reflected = views.gaussian_blur(x, u, kernel=5)
+    zeros = views.gaussian_blur(x, u, kernel=5, border="zeros")
+    inside = (slice(None), slice(None), slice(2, -2), slice(2, -2))
+    torch.testing.assert_close(reflected[inside], zeros[inside], rtol=0, atol=1e-6)
+    assert not torch.equal(reflected, zeros)

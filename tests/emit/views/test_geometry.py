@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from sslang.emit import views
 from sslang.emit.draws import stream_key, uniform
 from sslang.emit.views import geometry
-from sslang.emit.views.boxes import torchvision_boxes
+from sslang.emit.views.boxes import BOXES, Box, torchvision_boxes
 from sslang.emit.views.resample import Interpolation
 from sslang.ops import PRIMITIVES
 
@@ -228,3 +228,70 @@ def test_flips_are_torchvisions() -> None:
     u = np.zeros((ROWS, 1))
     assert torch.equal(views.horizontal_flip(x, u), reference.horizontal_flip(x))
     assert torch.equal(views.vertical_flip(x, u), reference.vertical_flip(x))
+
+
+def cubic_without_antialiasing(image: np.ndarray, size: int) -> np.ndarray:
+    """TensorFlow's cubic: Keys' kernel with a = -0.5 over four pixels, renormalised at the rim."""
+
+    def weight(d: float) -> float:
+        d = abs(d)
+        if d < 1:
+            return 1.5 * d**3 - 2.5 * d**2 + 1
+        return -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2 if d < 2 else 0.0
+
+    def matrix(length: int) -> np.ndarray:
+        rows = np.zeros((size, length))
+        for at in range(size):
+            centre = (at + 0.5) * length / size - 0.5
+            for pixel in range(max(0, int(centre) - 3), min(length, int(centre) + 4)):
+                rows[at, pixel] = weight(pixel - centre)
+        return rows / rows.sum(1, keepdims=True)
+
+    height, width = image.shape[-2:]
+    return np.clip(matrix(height) @ image @ matrix(width).T, 0, 1)
+
+
+@pytest.mark.parametrize("shape", [(20, 40, 48), (60, 90, 110)], ids=["matrices", "by row"])
+def test_without_antialiasing_the_cubic_is_tensorflows(shape: tuple[int, int, int]) -> None:
+    images, sizes = stored(*shape)
+    boxes = torchvision_boxes(draws("random_resized_crop")[:, 1:], sizes, (0.2, 1.0), RATIO)
+    out = views.resized_crop(images, boxes, size=16, interpolation="bicubic", antialias=False)
+    for row, (top, left, height, width) in enumerate(boxes.tolist()):
+        box = images[row, :, top : top + height, left : left + width].double().numpy() / 255
+        expected = torch.from_numpy(cubic_without_antialiasing(box, 16)).float()
+        torch.testing.assert_close(out[row], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(20, 40, 48), (60, 90, 110)], ids=["matrices", "by row"])
+def test_without_antialiasing_the_triangle_is_torchvisions(shape: tuple[int, int, int]) -> None:
+    images, sizes = stored(*shape)
+    boxes = torchvision_boxes(draws("random_resized_crop")[:, 1:], sizes, (0.2, 1.0), RATIO)
+    out = views.resized_crop(images, boxes, size=16, antialias=False)
+    expected = torch.stack(
+        [
+            reference.resized_crop(image, *(int(v) for v in box), size=[16, 16], antialias=False)
+            for image, box in zip(single(images, sizes), boxes, strict=True)
+        ]
+    )
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("box", list(BOXES))
+def test_the_crop_takes_the_boxes_of_its_algorithm(box: Box) -> None:
+    images, sizes = stored(20, 40, 48)
+    u = draws("random_resized_crop")
+    out = views.random_resized_crop(images, sizes, u, size=16, scale=(0.2, 0.9), box=box)
+    boxes = BOXES[box](u[:, 1:], sizes, (0.2, 0.9), RATIO)
+    assert torch.equal(out, views.resized_crop(images, boxes, size=16))
+
+
+def test_the_evaluation_crop_can_do_without_antialiasing() -> None:
+    images, _ = stored(32, 32, 32)
+    sizes = np.full((ROWS, 2), 32)
+    out = views.evaluation_crop(
+        images, sizes, size=12, crop=1.0, interpolation="bicubic", antialias=False
+    )
+    for row, image in enumerate(images):
+        pixels = image.double().numpy() / 255
+        expected = torch.from_numpy(cubic_without_antialiasing(pixels, 12)).float()
+        torch.testing.assert_close(out[row], expected, rtol=0, atol=1e-5)

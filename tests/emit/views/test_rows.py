@@ -41,6 +41,8 @@ def floats() -> Tensor:
 ON_STORED: list[tuple[str, dict[str, Any]]] = [
     ("random_resized_crop", {"size": SIDE, "scale": (0.2, 1.0)}),
     ("random_resized_crop", {"size": SIDE, "interpolation": "bicubic"}),
+    ("random_resized_crop", {"size": SIDE, "box": "simclr", "scale": (0.2, 1.0)}),
+    ("random_resized_crop", {"size": SIDE, "box": "byol", "antialias": False}),
     ("random_crop", {"size": SIDE, "padding": 2}),
 ]
 ON_FLOATS: list[tuple[str, dict[str, Any]]] = [
@@ -48,8 +50,11 @@ ON_FLOATS: list[tuple[str, dict[str, Any]]] = [
     ("vertical_flip", {}),
     ("color_jitter", {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}),
     ("color_jitter", {"contrast": 0.8}),
+    ("color_jitter", {"brightness": 0.4, "contrast": 0.4, "brightness_mode": "additive"}),
+    ("color_jitter", {"contrast": 0.4, "saturation": 0.2, "hue": 0.1, "style": "tensorflow"}),
     ("grayscale", {}),
     ("gaussian_blur", {}),
+    ("gaussian_blur", {"border": "zeros"}),
     ("solarize", {}),
 ]
 
@@ -119,6 +124,42 @@ class NoWaiting(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         assert func._opname not in self.FORBIDDEN, f"{func} waits for the device"
         return func(*args, **(kwargs or {}))
+
+
+ON_ALL: list[tuple[str, dict[str, Any]]] = [
+    ("to_lab", {}),
+    ("to_ycbcr", {}),
+    ("to_gray", {}),
+    ("clip", {}),
+    ("channels", {"first": 1, "second": 2}),
+    ("pad", {"size": SIDE + 3}),
+    ("patches", {"size": 8, "stride": 4}),
+    ("normalize", {"mean": (0.5,) * 3, "std": (0.2,) * 3}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), ON_ALL)
+def test_an_op_without_draws_takes_its_rows_alone(name: str, settings: dict[str, Any]) -> None:
+    op: Op = getattr(views, name)
+    x = floats()
+    before = x.clone()
+    with NoWaiting():
+        whole = op(x, **settings)
+    assert torch.equal(x, before)
+    each = len(whole) // ROWS
+    for row in range(ROWS):
+        alone = op(x[row : row + 1], **settings)
+        torch.testing.assert_close(alone, whole[each * row : each * row + each], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["horizontal_flip", "vertical_flip", "gaussian_blur", "solarize"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_ops_that_know_no_colour_take_any_channels(name: str, count: int) -> None:
+    op: Op = getattr(views, name)
+    x, u = floats(), draws(name)
+    whole = op(x, u, probability=0.5)
+    part = op(x[:, :count], u, probability=0.5)
+    torch.testing.assert_close(part, whole[:, :count], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "settings"), ON_STORED + ON_FLOATS)
