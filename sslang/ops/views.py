@@ -183,10 +183,10 @@ def solarize(x: ViewType, threshold: float = 0.5) -> ViewType:
     return _sized(x, "solarize")
 
 
-@view_op("sslang.emit.views.clip", evaluation="keep")
-def clip(x: ViewType) -> ViewType:
+@view_op("sslang.emit.views.clip_values", evaluation="keep")
+def clip_values(x: ViewType) -> ViewType:
     """Values clamped to 0..1. Every op of an RGB chain before `normalize` does so by itself."""
-    return replace(_sized(x, "clip"), unit=True)
+    return replace(_sized(x, "clip_values"), unit=True)
 
 
 @view_op("sslang.emit.views.to_gray", evaluation="keep")

@@ -8,7 +8,7 @@ on row r of the arguments alone. Nothing here waits for the device.
 
 from __future__ import annotations
 
-from sslang.emit.views.colour import clip, grayscale, normalize, solarize
+from sslang.emit.views.colour import clip_values, grayscale, normalize, solarize
 from sslang.emit.views.filters import gaussian_blur
 from sslang.emit.views.geometry import (
     center_crop,
@@ -30,7 +30,7 @@ __all__ = [
     "adjust_colour_by_channel",
     "center_crop",
     "channels",
-    "clip",
+    "clip_values",
     "color_jitter",
     "evaluation_crop",
     "gaussian_blur",

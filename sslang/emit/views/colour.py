@@ -27,7 +27,7 @@ def solarize(x: Tensor, u: Draws, *, probability: float = 1.0, threshold: float 
     return apply_to_rows(x, drawn_rows(u, probability), invert)
 
 
-def clip(x: Tensor) -> Tensor:
+def clip_values(x: Tensor) -> Tensor:
     """`x` with every value clamped to [0, 1]."""
     return x.clamp(0.0, 1.0)
 

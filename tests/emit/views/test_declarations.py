@@ -40,7 +40,7 @@ def rule(name: str, x: ViewType, **settings: Any) -> ViewType:
          ViewType(2, 32, "lab", unit=False)),
         ("normalize", ViewType(1, 32, "gray"), {"mean": (0.4,), "std": (0.2,)},
          ViewType(1, 32, "gray", unit=False)),
-        ("clip", LAB, {}, ViewType(3, 32, "lab")),
+        ("clip_values", LAB, {}, ViewType(3, 32, "lab")),
     ],
 )  # fmt: skip
 def test_types(name: str, x: ViewType, settings: dict[str, Any], expected: ViewType) -> None:

@@ -130,7 +130,7 @@ ON_ALL: list[tuple[str, dict[str, Any]]] = [
     ("to_lab", {}),
     ("to_ycbcr", {}),
     ("to_gray", {}),
-    ("clip", {}),
+    ("clip_values", {}),
     ("channels", {"first": 1, "second": 2}),
     ("pad", {"size": SIDE + 3}),
     ("patches", {"size": 8, "stride": 4}),

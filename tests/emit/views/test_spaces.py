@@ -102,10 +102,10 @@ def test_channels_are_picked_in_their_order(chosen: tuple[int, ...]) -> None:
 def test_clip_clamps_a_copy() -> None:
     x = images() * 3 - 1
     before = x.clone()
-    assert torch.equal(views.clip(x), before.clamp(0, 1))
+    assert torch.equal(views.clip_values(x), before.clamp(0, 1))
     assert torch.equal(x, before)
 
 
-@pytest.mark.parametrize("op", ["to_lab", "to_ycbcr", "to_gray", "clip"])
+@pytest.mark.parametrize("op", ["to_lab", "to_ycbcr", "to_gray", "clip_values"])
 def test_no_rows_is_no_rows(op: str) -> None:
     assert len(getattr(views, op)(images()[:0])) == 0
