@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import cast
 
@@ -36,23 +37,29 @@ class Net(nn.Sequential):
         """Apply the parts start..stop to `views` members of B images each, joined along rows.
 
         `joint`, `group` and `evaluation` are those of `NormPlan`. `grid` = (h, w): the rows are
-        patches, those of an image together: [images * h * w, ...] becomes [images, h, w, D].
+        patches, those of an image together; the first part takes each as an image of its own,
+        and from there on the patches of an image are one row, [images, h, w, D].
         `drop_path` is the rate at the deepest block, `drops` the uniform numbers [rows, n] that
         decide it, two for each block applied; in evaluation nothing is dropped.
         """
-        patches = 1 if grid is None else grid[0] * grid[1]
-        set_plan(self, NormPlan(views, joint, group * patches, evaluation))
+        plan = NormPlan(views, joint, group, evaluation)
         if evaluation or not self.training or not drop_path:
             drops = None
         at = 0
-        for part in list(self)[start:stop]:
+        for place, part in enumerate(list(self)[start:stop]):
+            if place == 0 and grid is not None:
+                set_plan(part, replace(plan, group=group * grid[0] * grid[1]))
+            else:
+                set_plan(part, plan)
             taken = drops_of(part)
-            if drops is None or not taken:
+            if drops is not None and taken:
+                x = part(x, drop_path, drops[:, at : at + taken])
+                at += taken
+            else:
                 x = part(x)
-                continue
-            x = part(x, drop_path, drops[:, at : at + taken])
-            at += taken
-        return x if grid is None else x.reshape(-1, *grid, *x.shape[1:])
+            if place == 0 and grid is not None:
+                x = x.reshape(-1, *grid, *x.shape[1:])
+        return x
 
 
 def build_net(stages: Sequence[Stage], seed: int, name: str) -> Net:

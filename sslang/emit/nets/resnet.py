@@ -1,15 +1,20 @@
-"""ResNet: torchvision's blocks and keys, any width, two stems, pooled output."""
+"""ResNet: torchvision's blocks and keys, any width, other stems and norms, pooled output."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
+from sslang.emit.nets.convolutions import replace_convolutions
 from sslang.emit.nets.norms import GroupedBatchNorm2d
+from sslang.emit.nets.preactivation import PreactivationResNet
+
+Stem = Literal["imagenet", "small", "patch"]
 
 _DEPTHS: dict[int, tuple[type[BasicBlock | Bottleneck], tuple[int, ...]]] = {
     10: (BasicBlock, (1, 1, 1, 1)),
@@ -19,6 +24,11 @@ _DEPTHS: dict[int, tuple[type[BasicBlock | Bottleneck], tuple[int, ...]]] = {
     101: (Bottleneck, (3, 4, 23, 3)),
     152: (Bottleneck, (3, 8, 36, 3)),
 }
+_STEMS: dict[str, tuple[int, int, bool]] = {  # kernel, stride, whether a max-pool follows
+    "imagenet": (7, 2, True),
+    "small": (3, 1, False),
+    "patch": (5, 1, False),
+}
 
 
 class PooledResNet(ResNet):
@@ -26,39 +36,23 @@ class PooledResNet(ResNet):
 
     def __init__(
         self,
+        stem: tuple[nn.Module, nn.Module],
         block: type[BasicBlock | Bottleneck],
-        layers: Sequence[int],
-        width: float,
-        stem: Literal["imagenet", "small"],
-        zero_init_residual: bool,
-        channels: int,
+        planes: Sequence[int],
+        blocks: Sequence[int],
+        norm: Callable[[int], nn.Module],
     ) -> None:
         nn.Module.__init__(self)  # torchvision's own fixes 64 channels, 3 inputs and its stem
-        planes = [round(n * width) for n in (64, 128, 256, 512)]
-        self._norm_layer = GroupedBatchNorm2d
+        self._norm_layer = norm
         self.inplanes, self.dilation, self.groups, self.base_width = planes[0], 1, 1, 64
-        small = stem == "small"
-        kernel, stride, padding = (3, 1, 1) if small else (7, 2, 3)
-        self.conv1 = nn.Conv2d(channels, planes[0], kernel, stride, padding, bias=False)
-        self.bn1 = GroupedBatchNorm2d(planes[0])
+        self.conv1, self.maxpool = stem
+        self.bn1 = norm(planes[0])
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = self._make_layer(block, planes[0], layers[0])
-        self.layer2 = self._make_layer(block, planes[1], layers[1], stride=2)
-        self.layer3 = self._make_layer(block, planes[2], layers[2], stride=2)
-        self.layer4 = self._make_layer(block, planes[3], layers[3], stride=2)
+        self.layers = len(blocks)
+        for n, count in enumerate(blocks):
+            layer = self._make_layer(block, planes[n], count, stride=2 if n else 1)
+            self.add_module(f"layer{n + 1}", layer)
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
-        self._initialise(zero_init_residual)
-
-    def _initialise(self, zero_init_residual: bool) -> None:
-        """Kaiming normal by fan-out (He et al. 2015); on request each block's last scale 0."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            elif zero_init_residual and isinstance(module, BasicBlock):
-                nn.init.zeros_(module.bn2.weight)
-            elif zero_init_residual and isinstance(module, Bottleneck):
-                nn.init.zeros_(module.bn3.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images [B, C, h, w] to pooled features [B, D]."""
@@ -66,8 +60,9 @@ class PooledResNet(ResNet):
 
     def grid(self, x: Tensor) -> Tensor:
         """Images [B, C, h, w] to the feature grid [B, D, h', w'] before pooling."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        out: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        out: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for n in range(self.layers):
+            out = self.get_submodule(f"layer{n + 1}")(out)
         return out
 
 
@@ -75,14 +70,63 @@ def resnet(
     *,
     depth: int,
     width: float = 1.0,
-    stem: Literal["imagenet", "small"] = "imagenet",
+    stem: Stem = "imagenet",
     zero_init_residual: bool = False,
+    norm: Literal["batch", "group"] | None = "batch",
+    norm_groups: int = 16,
+    weight_standardized: bool = False,
+    stages: int = 4,
+    preactivation: bool = False,
     channels: int = 3,
 ) -> nn.Module:
     """A ResNet (He et al. 2016) of depth 10, 18, 34, 50, 101 or 152; images to [B, D].
 
-    `width` multiplies every number of channels; D is 512 * width, or 2048 * width from depth
-    50 on. `stem` "small" is a 3x3 convolution of stride 1 without max-pool (32 px images).
+    `width` multiplies every number of channels; after `stages` stages D is 64, 128, 256 or
+    512 * width, four times that from depth 50 on. `stem` "small" is a 3x3 convolution of
+    stride 1 without max-pool (32 px images), "patch" a 5x5 one. Without a `norm` the
+    convolutions have biases.
     """
-    block, layers = _DEPTHS[depth]
-    return PooledResNet(block, layers, width, stem, zero_init_residual, channels)
+    block, blocks = _DEPTHS[depth]
+    planes = [round(n * width) for n in (64, 128, 256, 512)]
+    entry = _stem(stem, channels, planes[0])
+    net: nn.Module
+    if preactivation:
+        bottleneck = block is Bottleneck
+        makes = _norm(norm, norm_groups)
+        net = PreactivationResNet(entry, planes, blocks[:stages], bottleneck=bottleneck, norm=makes)
+    else:
+        makes = _norm(norm, norm_groups) or nn.Identity
+        net = PooledResNet(entry, block, planes, blocks[:stages], makes)
+    if weight_standardized or norm is None:
+        replace_convolutions(net, standardized=weight_standardized, bias=norm is None)
+    if norm is not None:
+        _initialise(net, zero_init_residual)
+    return net
+
+
+def _stem(stem: Stem, channels: int, width: int) -> tuple[nn.Module, nn.Module]:
+    """The first convolution and the max-pool or what stands in its place."""
+    kernel, stride, pool = _STEMS[stem]
+    conv = nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=False)
+    return conv, nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
+
+
+def _norm(norm: str | None, groups: int) -> Callable[[int], nn.Module] | None:
+    if norm is None:
+        return None
+    return GroupedBatchNorm2d if norm == "batch" else partial(nn.GroupNorm, groups)
+
+
+def _initialise(net: nn.Module, zero_init_residual: bool) -> None:
+    """Kaiming normal by fan-out (He et al. 2015); on request each block's last scale 0.
+
+    Without a norm there is none of this: torch's own draw, as in Greedy InfoMax's code, keeps
+    the sum of many residual branches small.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif zero_init_residual and isinstance(module, BasicBlock):
+            nn.init.zeros_(module.bn2.weight)
+        elif zero_init_residual and isinstance(module, Bottleneck):
+            nn.init.zeros_(module.bn3.weight)
