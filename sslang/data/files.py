@@ -88,6 +88,16 @@ class FileSource:
         """The file of image i."""
         return self._root / self._paths[i]
 
+    def subset(self, rows: NDArray[np.int64]) -> FileSource:
+        """The images `rows`, in that order, as a set of their own: what is unreadable among the
+        others is none of its concern, and 1 % is 1 % of these."""
+        paths, labels = ([column[i] for i in rows] for column in (self._paths, self._labels))
+        part = FileSource(
+            self.name, self._root, paths, labels, self.classes, limit=self._limit, probed=False
+        )
+        part.resolution = self.resolution
+        return part
+
     def note_skipped(self, found: Iterable[Skipped]) -> None:
         new = [s for s in found if s.path not in self._bad]
         if not new:

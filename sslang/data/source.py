@@ -105,6 +105,10 @@ class ArraySource:
     def note_skipped(self, found: Iterable[Skipped]) -> None:
         assert not list(found), "images in memory are always readable"
 
+    def subset(self, rows: NDArray[np.int64]) -> ArraySource:
+        """The images `rows`, in that order, as a set of their own."""
+        return ArraySource(self.name, self._images[rows], self._labels[rows], self.classes)
+
     def _content_digest(self) -> str:
         content = hashlib.sha256(repr(self._images.shape).encode())
         content.update(self._labels.tobytes())

@@ -6,13 +6,16 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sslang.data.embedded import embedded
-from sslang.data.files import image_folder
-from sslang.data.known import cifar10, cifar100, fashion_mnist, imagenet, stl10
-from sslang.data.source import Source, Split
-from sslang.diagnostics import Diagnostic, DiagnosticError, nearest
+import numpy as np
 
-KINDS: Mapping[str, Callable[..., Source]] = {
+from sslang.data.embedded import embedded
+from sslang.data.files import FileSource, image_folder
+from sslang.data.known import cifar10, cifar100, fashion_mnist, imagenet, stl10
+from sslang.data.source import ArraySource, Source, Split
+from sslang.diagnostics import Diagnostic, DiagnosticError, nearest
+from sslang.emit import draws
+
+KINDS: Mapping[str, Callable[..., ArraySource | FileSource]] = {
     "embedded": embedded,
     "image_folder": image_folder,
     "cifar10": cifar10,
@@ -23,10 +26,15 @@ KINDS: Mapping[str, Callable[..., Source]] = {
 }
 
 
-def open_source(kind: str, split: Split, **options: Any) -> Source:
+def open_source(kind: str, split: Split, *, images: int | None = None, **options: Any) -> Source:
     """The images of `kind` (a key of `KINDS`); `options` are its keyword arguments.
 
-    Raises E601 (not there), E604 (unknown kind or option), E605 (too many unreadable images).
+    The train split is cut to a random subset of `images` images, in their order. It depends on
+    `kind` and the size of the split alone, so every run has the same, and a larger subset holds
+    the smaller ones.
+
+    Raises E601 (not there), E602 (fewer than `images`), E604 (unknown kind or option), E605 (too
+    many unreadable images).
     """
     if kind not in KINDS:
         raise _wrong(f"there is no data set `{kind}`", nearest(kind, KINDS) or _listed(KINDS))
@@ -43,7 +51,14 @@ def open_source(kind: str, split: Split, **options: Any) -> Source:
     for name, parameter in known.items():
         if parameter.default is inspect.Parameter.empty and name not in options:
             raise _wrong(f"`{kind}` needs the option `{name}`", f"write {kind}({name} = ...)")
-    return opener(split, **options)
+    source = opener(split, **options)
+    if images is None or split == "test":
+        return source
+    if images > len(source):
+        message = f"{source.name} has {len(source)} images, fewer than images = {images}"
+        raise DiagnosticError(Diagnostic("E602", message, hint=f"images = {len(source)} or less"))
+    order = draws.permutation(draws.stream_key(0, "images", kind), 0, len(source))
+    return source.subset(np.sort(order[:images]))
 
 
 def _listed(names: Mapping[str, object]) -> str:

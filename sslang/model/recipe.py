@@ -46,6 +46,11 @@ class Word(BaseModel):
 
 # --- data --------------------------------------------------------------------------------
 
+Images = Annotated[
+    Positive | None,
+    Field(description="train on so many of the images: a random subset, in every run the same"),
+]
+
 
 class Embedded(Word):
     """The colour pictures that come with sslang, with labels and a frozen test split."""
@@ -73,12 +78,14 @@ class ImageFolder(Word):
     limit: Annotated[int, Field(ge=8, le=4096)] = Field(
         512, description="larger images are reduced so that the shorter side has so many pixels"
     )
+    images: Images = None
 
 
 class _Downloaded(Word):
     role: ClassVar[str] = "data"
     path: str = Field("data", description="the folder that holds or receives the files")
     download: bool = Field(False, description="fetch the files if they are not there")
+    images: Images = None
 
 
 class Cifar10(_Downloaded):
@@ -115,6 +122,7 @@ class ImageNet(Word):
     limit: Annotated[int, Field(ge=8, le=4096)] = Field(
         512, description="larger images are reduced so that the shorter side has so many pixels"
     )
+    images: Images = None
 
 
 # --- optimizers --------------------------------------------------------------------------
