@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from sslang.emit.views.boxes import BOXES, Box
-from sslang.emit.views.resample import Axis, Interpolation, separable, weights
+from sslang.emit.views.resample import Axis, Interpolation, sampled, separable, weights
 from sslang.emit.views.rows import Draws, Indices, apply_to_rows, drawn_rows, to_device
 
 _MATRIX_LIMIT = 64  # pixels a side, above which a CPU crops faster image by image
@@ -76,14 +76,11 @@ def _resized_crop_by_row(
     """`resized_crop` image by image: the boxes alone are read, where matrices are mostly 0."""
     x = torch.empty(len(images), images.shape[1], size, size)
     for row, (top, left, height, width) in enumerate(boxes.tolist()):
-        box = images[row : row + 1, :, top : top + height, left : left + width]
+        box = to_float(images[row : row + 1, :, top : top + height, left : left + width])
         if antialias:
-            box = to_float(box)
             x[row] = interpolate(box, size=(size, size), mode=interpolation, antialias=True)[0]
         else:  # PyTorch's cubic without antialiasing is another: a = -0.75
-            start = np.zeros(1, dtype=np.int64)
-            rows, columns = (Axis.stretch(start, start + n, size, False) for n in (height, width))
-            x[row] = _resample(box, rows, columns, (size, size), interpolation)[0]
+            x[row] = sampled(box[0], size, interpolation)
     return x.clamp_(0.0, 1.0)
 
 

@@ -9,12 +9,14 @@ shrinks (antialiasing), as in Pillow and in torchvision's `resize(antialias=True
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from sslang.emit.views.rows import Indices, to_device
 
@@ -83,6 +85,33 @@ def _filter(distance: Tensor, interpolation: Interpolation) -> Tensor:
         .add_(1.0)
         .add_(far.mul(-0.5).add_(2.5).mul_(far).sub_(4.0).mul_(far).add_(2.0))
     )
+
+
+def sampled(x: Tensor, size: int, interpolation: Interpolation) -> Tensor:
+    """An image `x`, [C, H, W], resized to [C, size, size] without antialiasing.
+
+    The same as by the matrices of `weights`, but only the pixels under the filter are read: a
+    bag of a few weighted lines is an output line, first down the image, then across it.
+    """
+    for _ in range(2):
+        channels, length, other = x.shape
+        at, weight = _taps(length, size, interpolation)
+        lines = x.transpose(0, 1).reshape(length, channels * other)
+        lines = embedding_bag(at, lines, per_sample_weights=weight, mode="sum")
+        x = lines.view(size, channels, other).permute(1, 2, 0)  # and its axes change places
+    return x
+
+
+@lru_cache(maxsize=2048)
+def _taps(length: int, size: int, interpolation: Interpolation) -> tuple[Tensor, Tensor]:
+    """Which of `length` pixels each of `size` reads, and with what weights: both [size, taps]."""
+    reach = int(_SUPPORT[interpolation])
+    centre = (torch.arange(size, dtype=torch.float64) + 0.5) * (length / size) - 0.5
+    at = (centre.floor().long() - reach + 1)[:, None] + torch.arange(2 * reach)
+    weight = _filter((at - centre[:, None]).abs_(), interpolation)
+    weight.mul_(at.ge(0).logical_and_(at < length))
+    weight.div_(weight.sum(1, keepdim=True))
+    return at.clamp_(0, length - 1), weight.to(torch.float32)
 
 
 def cached_parts(x: Tensor) -> list[slice]:

@@ -74,15 +74,17 @@ def test_random_resized_crop_is_torchvisions(
     torch.testing.assert_close(out, boxed(images, sizes, boxes, size, mode), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("antialias", [True, False])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_cpu_takes_large_images_one_by_one_with_the_same_result(
-    mode: Interpolation, monkeypatch: pytest.MonkeyPatch
+    mode: Interpolation, antialias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, sizes = stored(60, 90, 110)
     boxes = torchvision_boxes(draws("random_resized_crop")[:, 1:], sizes, (0.08, 1.0), RATIO)
-    by_row = views.resized_crop(images, boxes, size=32, interpolation=mode)
+    settings = {"size": 32, "interpolation": mode, "antialias": antialias}
+    by_row = views.resized_crop(images, boxes, **settings)
     monkeypatch.setattr(geometry, "_MATRIX_LIMIT", 1000)
-    matrices = views.resized_crop(images, boxes, size=32, interpolation=mode)
+    matrices = views.resized_crop(images, boxes, **settings)
     torch.testing.assert_close(by_row, matrices, rtol=0, atol=1e-5)
 
 
