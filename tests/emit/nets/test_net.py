@@ -162,3 +162,12 @@ def test_unknown_builder_is_loud() -> None:
     with pytest.raises(AttributeError):
         build_net([("torch.nn.no_such_layer", {})], 0, "g")
     assert isinstance(build_net([("torch.nn.Identity", {})], 0, "g")[0], nn.Identity)
+
+
+def test_compiled_transformer_with_drops_on_two_resolutions() -> None:
+    torch._dynamo.reset()
+    net, x, drops = _transformers()
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    for images in (x, x[:, :, :4, :4]):
+        out = compiled(images, drop_path=0.5, drops=drops)
+        torch.testing.assert_close(out, net(images, drop_path=0.5, drops=drops))
