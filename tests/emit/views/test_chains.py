@@ -1,0 +1,82 @@
+"""Every chain of the standard library, built, drawn and taken to its evaluation form."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from sslang.api import load_source
+from sslang.diagnostics import Source
+from sslang.emit.method import Method
+from sslang.types import ViewType
+from tests.conftest import ROOT
+
+STD = (ROOT / "sslang" / "std" / "views.ssl").read_text(encoding="utf-8")
+NAMES = re.findall(r"^fn (\w+_views)\(", STD, re.MULTILINE)
+PATCHED = {
+    "cpc_views": "size = 64, resized = 75, patch = 16, stride = 8, cut = 15",
+    "cpc_stl_views": "",
+}
+SPEC = """
+method "chain"
+view a = {chain}
+encoder f = resnet18(width = 0.125, stem = small)
+loss = mean(f(a))
+features = {features}
+recipe default : laptop {{ }}
+"""
+ROWS = 6
+
+
+def method(name: str) -> Method:
+    features = "mean(mean(f(a), axis = 1), axis = 1)" if name in PATCHED else "f(a)"
+    text = SPEC.format(chain=f"{name}({PATCHED.get(name, '32')})", features=features)
+    return Method(load_source(Source("chain.ssl", text)), seed=0)
+
+
+def stored() -> tuple[torch.Tensor, np.ndarray]:
+    images = torch.randint(0, 256, (ROWS, 3, 90, 100), generator=torch.Generator().manual_seed(0))
+    sizes = np.random.default_rng(0).integers(64, 91, (ROWS, 2))
+    return images.to(torch.uint8), sizes
+
+
+def assert_in_range(view: torch.Tensor, type_: ViewType) -> None:
+    low, high = (0.0, 1.0) if type_.unit else (-4.0, 4.0)  # means and deviations that suit images
+    assert low <= float(view.min()) < float(view.max()) <= high
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_chain_gives_what_its_type_says(name: str) -> None:
+    built = method(name)
+    type_ = built.graph.node("a").type
+    assert isinstance(type_, ViewType)
+    assert type_.size is not None
+    images, sizes = stored()
+    (view,) = built.views(images, sizes, 0)
+    shape = (type_.channels, type_.size, type_.size)
+    assert view.shape == (ROWS * type_.patches, *shape)
+    assert view.dtype == torch.float32
+    assert torch.isfinite(view).all()
+    assert_in_range(view, type_)
+    (again,) = built.views(images, sizes, 0)
+    (later,) = built.views(images, sizes, 1)
+    assert torch.equal(view, again)
+    assert not torch.equal(view, later)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_chain_in_evaluation_draws_nothing_and_keeps_its_type(name: str) -> None:
+    built = method(name)
+    assert built.feature_code is not None
+    code = built.feature_code[0]
+    assert code.draws == ()
+    images, sizes = stored()
+    (view,) = code.module(images, sizes)
+    (drawn,) = built.views(images, sizes, 0)
+    assert view.shape == drawn.shape
+    type_ = built.graph.node("a").type
+    assert isinstance(type_, ViewType)
+    assert_in_range(view, type_)
