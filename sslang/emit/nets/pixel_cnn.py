@@ -31,26 +31,26 @@ class _ConvFromAbove(nn.Conv2d):
 class GatedLayer(nn.Module):
     """Two streams (van den Oord et al., 2016): `above` sees the rows so far, `row` its own too.
 
-    In every layer but the first, `row` has a residual path and `above` a 1x1 shortcut before
-    its gate.
+    In every layer but the `first`, `row` has a residual path and `above` a 1x1 shortcut before
+    its gate; not in the `last`, where nothing would come of the shortcut.
     """
 
-    def __init__(self, inputs: int, width: int, kernel: int, *, first: bool) -> None:
+    def __init__(self, inputs: int, width: int, kernel: int, *, first: bool, last: bool) -> None:
         super().__init__()
         self.above = _ConvFromAbove(inputs, 2 * width, kernel)
         self.above_to_row = nn.Conv2d(2 * width, 2 * width, 1)
         self.row = nn.Conv2d(inputs, 2 * width, (1, kernel), padding=(0, kernel // 2))
-        self.shortcut = None if first else nn.Conv2d(inputs, 2 * width, 1)
+        self.residual = not first
+        self.shortcut = None if first or last else nn.Conv2d(inputs, 2 * width, 1)
         self.out = nn.Conv2d(width, width, 1)
 
     def forward(self, above: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
         """Both [B, inputs, h, w] to [B, width, h, w]."""
         from_above = self.above(above)
-        from_row = self.row(row) + self.above_to_row(from_above)
-        out = self.out(_gated(from_row))
-        if self.shortcut is None:
-            return _gated(from_above), out
-        return _gated(from_above + self.shortcut(above)), row + out
+        out = self.out(_gated(self.row(row) + self.above_to_row(from_above)))
+        if self.shortcut is not None:
+            from_above = from_above + self.shortcut(above)
+        return _gated(from_above), row + out if self.residual else out
 
 
 def _gated(x: Tensor) -> Tensor:
@@ -64,7 +64,8 @@ class PixelCNN(nn.Module):
     def __init__(self, in_width: int, width: int, layers: int, kernel: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            GatedLayer(width if n else in_width, width, kernel, first=not n) for n in range(layers)
+            GatedLayer(width if n else in_width, width, kernel, first=not n, last=n == layers - 1)
+            for n in range(layers)
         )
         self.last = nn.Conv2d(width, in_width, 1)
 

@@ -46,6 +46,12 @@ def _masked(x: Tensor, conv: nn.Conv2d, kernel: int) -> Tensor:
     return F.conv2d(x, whole, conv.bias, padding=kernel // 2)
 
 
+def test_every_parameter_has_a_gradient() -> None:
+    net = pixel_cnn(in_width=4)
+    net(torch.randn(2, 3, 3, 4)).sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
 def test_layers_are_greedy_infomaxs() -> None:
     torch.manual_seed(0)
     net: Any = pixel_cnn(in_width=3, layers=3, width=5).double()
@@ -55,7 +61,7 @@ def test_layers_are_greedy_infomaxs() -> None:
         vertical = _masked(v, layer.above, 3)
         horizontal = F.conv2d(h, layer.row.weight, layer.row.bias, padding=(0, 1))
         horizontal = horizontal + layer.above_to_row(vertical)
-        if n:
+        if n == 1:
             vertical = vertical + layer.shortcut(v)
         out = layer.out(torch.tanh(horizontal[:, :5]) * torch.sigmoid(horizontal[:, 5:]))
         v = torch.tanh(vertical[:, :5]) * torch.sigmoid(vertical[:, 5:])
