@@ -20,8 +20,10 @@ from torch.nn import functional
 import sslang
 from sslang.emit import draws
 from sslang.ir.program import Program
+from sslang.model.recipe import Sgd as SgdPlan
 from sslang.ops.schedules import Clock, value_at
 from sslang.train.learner import Learner
+from sslang.types import Interval
 from tests.conftest import ROOT
 from tests.fidelity.formulas import Nets, Sgd, Watched, agree, unit
 
@@ -120,7 +122,7 @@ class Trained:
         parameters = self.nets.named(self.names)
         for parameter in parameters.values():
             parameter.grad = None
-        loss.backward()
+        torch.autograd.backward(loss)
         self.watched.compare(parameters)
         self.optimizer.step(parameters, RATES[step])
         self.nets.settle()
@@ -148,6 +150,26 @@ def rates_by_epoch(program: Program, *epochs: int) -> list[float]:
     return [value_at(recipe.optimizer.lr, Clock(10 * epoch, total, 10)) for epoch in epochs]
 
 
+def expect_sgd(program: Program, *, batch: int, epochs: int, decay: float, last_batch: str) -> None:
+    """SGD with momentum 0.9 on all parameters alike; the batch, and for how long."""
+    recipe = program.spec.recipe
+    assert recipe is not None
+    assert (recipe.batch, recipe.last_batch, recipe.groups) == (batch, last_batch, ())
+    assert (recipe.length.value, recipe.length.unit) == (epochs, "epochs")
+    optimizer = recipe.optimizer
+    assert isinstance(optimizer, SgdPlan)
+    assert (optimizer.momentum, optimizer.weight_decay, optimizer.nesterov) == (0.9, decay, False)
+
+
+def expect_strengths(program: Program, *, jitter: float, least_crop: float) -> None:
+    """Brightness, contrast, saturation and hue alike; crops of `least_crop` of the area or more."""
+    scale = setting(program, "random_resized_crop", "scale")
+    assert isinstance(scale, Interval)
+    assert (scale.low, scale.high) == (least_crop, 1)
+    for name in ("brightness", "contrast", "saturation", "hue"):
+        assert setting(program, "color_jitter", name) == jitter
+
+
 # --- the formulas ----------------------------------------------------------------------------
 
 
@@ -171,15 +193,16 @@ class Nce:
     constant. 1e-7 is added to both denominators. The mean over rows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, images: int) -> None:
+        self.images = images
         self.Z: Tensor | None = None
 
-    def __call__(self, scores: Tensor, images: int) -> Tensor:
+    def __call__(self, scores: Tensor) -> Tensor:
         """`scores` [B, 1 + K], of the own slot first, already divided by tau."""
         exponentials = scores.exp()
         if self.Z is None:
-            self.Z = images * exponentials.detach().mean()
-        p, noise = exponentials / self.Z, (scores.shape[1] - 1) / images
+            self.Z = self.images * exponentials.detach().mean()
+        p, noise = exponentials / self.Z, (scores.shape[1] - 1) / self.images
         total = scores.new_zeros(())
         for row in p:
             total = total + (row[0] / (row[0] + noise + 1e-7)).log()
@@ -230,18 +253,18 @@ def test_instdisc_nce() -> None:
     """
     learner, reference = instdisc(1e-4, "imagenet", f"negatives={NOISE}")
     modules = reference.nets.modules
-    bank, nce = learner.method.state("memory").clone(), Nce()
+    bank, nce = learner.method.state("memory").clone(), Nce(IMAGES)
     own_drawn, constants = 0, set()
     for step in range(STEPS):
         rows = ROWS if step < STEPS - 1 else 10
         pixels, index = pictures(rows, step), indices(step, rows)
-        assert len(index.unique()) < rows
+        assert len(set(index.tolist())) < rows
         (x,) = views_of(learner, pixels)
         ours = learner.train_step(pixels, index=index)
         z = unit(modules["g"](modules["f"](x)))
         drawn = drawn_slots(step, rows, NOISE)
         own_drawn += int((drawn == index[:, None]).sum())
-        loss = nce(scored(z, bank, index, drawn, 0.07), IMAGES)
+        loss = nce(scored(z, bank, index, drawn, 0.07))
         reference.finish(step, ours.loss, loss)
         bank = moved(bank, index, z)
         reference.nets.compare(learner)
@@ -277,32 +300,26 @@ def test_instdisc_softmax_over_all_slots() -> None:
 # --- CMC -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("recipe", "decay", "overrides"),
-    [
-        ("imagenet", 1e-4, (f"negatives={NOISE}",)),
-        ("ycbcr", 1e-4, (f"negatives={NOISE}",)),
-        ("imagenet_softmax", 1e-4, (f"negatives={NOISE}",)),
-    ],
-)
-def test_cmc(recipe: str, decay: float, overrides: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("recipe", ["imagenet", "ycbcr", "imagenet_softmax"])
+def test_cmc(recipe: str) -> None:
     """Two nets, two banks, the same drawn slots; each feature is scored by the other's bank.
 
     NCE with a Z for each direction, in Lab and in YCbCr, or the softmax over 1 + K slots.
     """
-    learner = small_learner("cmc", recipe, ROWS, decay, *overrides)
-    modules = {"f_l": SmallResNet18(1), "f_ab": SmallResNet18(2)}
+    learner = small_learner("cmc", recipe, ROWS, 1e-4, f"negatives={NOISE}")
+    modules: dict[str, nn.Module] = {"f_l": SmallResNet18(1), "f_ab": SmallResNet18(2)}
     modules |= {"g_l": nn.Linear(64, DIM), "g_ab": nn.Linear(64, DIM)}
     nets = Nets(modules, {name: f"{name}.0." for name in modules})
-    reference = Trained(learner, nets, tuple(modules), Sgd(0.9, decay))
-    assert not torch.equal(modules["g_l"].weight, modules["g_ab"].weight)
+    reference = Trained(learner, nets, tuple(modules), Sgd(0.9, 1e-4))
+    heads = [next(iter(modules[name].parameters())) for name in ("g_l", "g_ab")]
+    assert not torch.equal(*heads)
     banks = {kind: learner.method.state(f"memory_{kind}").clone() for kind in ("l", "ab")}
     assert not torch.equal(banks["l"], banks["ab"])
     softmax = recipe == "imagenet_softmax"
-    losses: dict[str, Callable[[Tensor], Tensor]] = {}
-    estimates = {"l": Nce(), "ab": Nce()}
-    for kind, nce in estimates.items():
-        losses[kind] = first_of_all if softmax else lambda scores, nce=nce: nce(scores, IMAGES)
+    estimates = {"l": Nce(IMAGES), "ab": Nce(IMAGES)}
+    losses: dict[str, Callable[[Tensor], Tensor]] = {**estimates}
+    if softmax:
+        losses = dict.fromkeys(("l", "ab"), first_of_all)
     for step in range(STEPS):
         pixels, index = pictures(ROWS, step), indices(step, ROWS)
         views = dict(zip(("l", "ab"), views_of(learner, pixels), strict=True))
@@ -331,7 +348,7 @@ def test_cmc(recipe: str, decay: float, overrides: tuple[str, ...]) -> None:
 def test_cmc_features_are_both_nets_side_by_side() -> None:
     """In evaluation mode: a centred crop, no flip, the nets' running statistics."""
     learner = small_learner("cmc", "default", ROWS, 1e-4, f"negatives={NOISE}")
-    modules = {"f_l": SmallResNet18(1), "f_ab": SmallResNet18(2)}
+    modules: dict[str, nn.Module] = {"f_l": SmallResNet18(1), "f_ab": SmallResNet18(2)}
     nets = Nets(modules, {name: f"{name}.0." for name in modules})
     nets.start_from(learner)
     pixels = pictures(ROWS, 0)[:, :, 2:18, 2:18]
@@ -339,7 +356,7 @@ def test_cmc_features_are_both_nets_side_by_side() -> None:
     lab = _lab(pixels.double() / 255)
     with torch.no_grad():
         expected = [modules["f_l"].eval()(lab[:, :1]), modules["f_ab"].eval()(lab[:, 1:])]
-    torch.testing.assert_close(found.double(), torch.cat(expected, 1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.double(), torch.cat(expected, 1), rtol=1e-5, atol=1e-5)
 
 
 def _lab(rgb: Tensor) -> Tensor:
@@ -382,7 +399,7 @@ def test_noise_is_uniform_with_replacement() -> None:
     expected = drawn.numel() / IMAGES
     chi = float(((counts - expected) ** 2 / expected).sum())
     assert len(counts) == IMAGES and chi < 80  # 39 degrees of freedom: 62 has p = 0.01
-    assert all(len(row.unique()) < 200 for row in drawn)
+    assert all(len(set(row)) < 200 for row in drawn.tolist())
 
 
 def test_convolutions_begin_as_in_the_code() -> None:
@@ -406,7 +423,7 @@ def test_instdisc_recipes_are_the_codes() -> None:
         ("random_resized_crop", 1), ("grayscale", 0.2), ("color_jitter", 1),
         ("horizontal_flip", 0.5), ("normalize", 1),
     ]  # fmt: skip
-    _expect(program, batch=256, epochs=200, decay=1e-4, last_batch="keep")
+    expect_sgd(program, batch=256, epochs=200, decay=1e-4, last_batch="keep")
     assert rates_by_epoch(program, 0, 119, 120, 159, 160, 199) == [0.03, 0.03, *2 * [0.003],
                                                                   *2 * [0.0003]]  # fmt: skip
     for text in ("negatives   = 4096", "temperature = 0.07", "momentum    = 0.5"):
@@ -415,13 +432,10 @@ def test_instdisc_recipes_are_the_codes() -> None:
     assert operations(cifar, "x") == [
         ("random_resized_crop", 1), ("color_jitter", 1), ("grayscale", 0.2), ("normalize", 1),
     ]  # fmt: skip
-    _expect(cifar, batch=128, epochs=200, decay=5e-4, last_batch="keep")
+    expect_sgd(cifar, batch=128, epochs=200, decay=5e-4, last_batch="keep")
     assert "temperature = 0.1" in cifar.spec.text
     for each in (program, cifar):
-        scale = setting(each, "random_resized_crop", "scale")
-        assert (scale.low, scale.high) == (0.2, 1)  # type: ignore[attr-defined]
-        jitter = ("brightness", "contrast", "saturation", "hue")
-        assert [setting(each, "color_jitter", name) for name in jitter] == 4 * [0.4]
+        expect_strengths(each, jitter=0.4, least_crop=0.2)
 
 
 @pytest.mark.parametrize(
@@ -451,12 +465,13 @@ def test_cmc_recipes_are_the_codes() -> None:
     """Crops of 0.08..1 for ResNets, half the width each, K, tau, SGD, batch, steps of lr."""
     program, softmax = program_of("cmc", "imagenet"), program_of("cmc", "imagenet_softmax")
     for each in (program, softmax):
-        _expect(each, batch=128, epochs=240, decay=1e-4, last_batch="keep")
+        expect_sgd(each, batch=128, epochs=240, decay=1e-4, last_batch="keep")
         assert rates_by_epoch(each, 0, 119, 120, 160, 199, 200, 239) == pytest.approx(
             [0.03, 0.03, 0.003, 0.0003, 0.0003, 3e-5, 3e-5], rel=1e-12
         )
         scale = setting(each, "random_resized_crop", "scale")
-        assert (scale.low, scale.high) == (0.08, 1)  # type: ignore[attr-defined]
+        assert isinstance(scale, Interval)
+        assert (scale.low, scale.high) == (0.08, 1)
         assert "temperature = 0.07" in each.spec.text and "momentum    = 0.5" in each.spec.text
         widths = {net.name: net.stages[0][1] for net in each.nets}
         assert [widths[name]["channels"] for name in ("f_l", "f_ab")] == [1, 2]
@@ -465,13 +480,3 @@ def test_cmc_recipes_are_the_codes() -> None:
         ]  # fmt: skip
     assert "negatives   = 4096" in program.spec.text
     assert "negatives   = 16384" in softmax.spec.text
-
-
-def _expect(program: Program, *, batch: int, epochs: int, decay: float, last_batch: str) -> None:
-    """SGD with momentum 0.9 on all parameters alike."""
-    recipe = program.spec.recipe
-    assert recipe is not None
-    assert (recipe.batch, recipe.last_batch, recipe.groups) == (batch, last_batch, ())
-    assert (recipe.length.value, recipe.length.unit) == (epochs, "epochs")
-    optimizer = recipe.optimizer
-    assert (optimizer.momentum, optimizer.weight_decay, optimizer.nesterov) == (0.9, decay, False)

@@ -14,6 +14,8 @@ from tests.fidelity.test_banks import (
     STEPS,
     SmallResNet18,
     Trained,
+    expect_sgd,
+    expect_strengths,
     operations,
     pictures,
     program_of,
@@ -67,7 +69,7 @@ def by_formula(x: Tensor) -> Tensor:
 def test_invaspread() -> None:
     """One joint batch of 2N rows; every row pulls on itself alone."""
     learner = small_learner("invaspread", "cifar10", IMAGES_A_STEP, 5e-4)
-    modules = {"f": SmallResNet18(), "g": nn.Linear(64, DIM)}
+    modules: dict[str, nn.Module] = {"f": SmallResNet18(), "g": nn.Linear(64, DIM)}
     nets = Nets(modules, {"f": "f.0.", "g": "g.0."})
     reference = Trained(learner, nets, ("f", "g"), Sgd(0.9, 5e-4))
     for step in range(STEPS):
@@ -97,15 +99,9 @@ def test_invaspread_recipe_is_the_codes() -> None:
             ("random_resized_crop", 1), ("color_jitter", 1), ("grayscale", 0.2),
             ("horizontal_flip", 0.5), ("normalize", 1),
         ]  # fmt: skip
-    scale = setting(program, "random_resized_crop", "scale")
-    assert (scale.low, scale.high) == (0.2, 1)  # type: ignore[attr-defined]
-    jitter = ("brightness", "contrast", "saturation", "hue")
-    assert [setting(program, "color_jitter", name) for name in jitter] == 4 * [0.4]
+    expect_strengths(program, jitter=0.4, least_crop=0.2)
     assert setting(program, "normalize", "std") == (0.2023, 0.1994, 0.201)
-    recipe = program.spec.recipe
-    assert recipe is not None
-    assert (recipe.batch, recipe.length.value, recipe.last_batch) == (128, 301, "drop")
-    assert (recipe.optimizer.momentum, recipe.optimizer.weight_decay) == (0.9, 5e-4)
+    expect_sgd(program, batch=128, epochs=301, decay=5e-4, last_batch="drop")
     assert rates_by_epoch(program, 0, 119, 120, 160, 199, 200, 300) == [
         0.03, 0.03, 0.003, 0.0015, 0.0015, 0.0003, 0.0003,
     ]  # fmt: skip

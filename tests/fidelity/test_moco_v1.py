@@ -19,11 +19,12 @@ from tests.fidelity.test_banks import (
     STEPS,
     SmallResNet18,
     Trained,
+    expect_sgd,
+    expect_strengths,
     operations,
     pictures,
     program_of,
     rates_by_epoch,
-    setting,
     small_learner,
     views_of,
 )
@@ -117,15 +118,8 @@ def test_moco_v1_recipe_is_the_codes() -> None:
         ]  # fmt: skip
     sites = [n.setting("site") for n in program.step.nodes if n.op == "random_resized_crop"]
     assert len(set(sites)) == 2
-    jitter = ("brightness", "contrast", "saturation", "hue")
-    assert [setting(program, "color_jitter", name) for name in jitter] == 4 * [0.4]
-    scale = setting(program, "random_resized_crop", "scale")
-    assert (scale.low, scale.high) == (0.2, 1)  # type: ignore[attr-defined]
-    recipe = program.spec.recipe
-    assert recipe is not None
-    assert (recipe.batch, recipe.length.value, recipe.last_batch) == (256, 200, "drop")
-    assert (recipe.optimizer.momentum, recipe.optimizer.weight_decay) == (0.9, 1e-4)
-    assert recipe.groups == ()  # biases and norms are decayed, too
+    expect_strengths(program, jitter=0.4, least_crop=0.2)
+    expect_sgd(program, batch=256, epochs=200, decay=1e-4, last_batch="drop")
     assert rates_by_epoch(program, 0, 119, 120, 159, 160, 199) == [0.03, 0.03, *2 * [0.003],
                                                                   *2 * [0.0003]]  # fmt: skip
     (averages,) = program.averages
