@@ -14,21 +14,22 @@ ROOT = Path(__file__).parent.parent
 SPECS = sorted((ROOT / "specs").glob("*.ssl"))
 
 # A spec small enough to train in a second: overrides that fit every spec of the project.
+_SMALL = ("backbone=resnet18(width = 0.125, stem = small)", "size=16", "batch=64",
+          "length=12 steps", "evaluate=knn()", "optimizer=adamw(lr = cosine(1e-3 -> 0))")  # fmt: skip
+_VIT = (*_SMALL[1:], "backbone=vit(patch = 8, width = 16, depth = 1, heads = 2)")
 TINY = {
-    "simclr": ("backbone=resnet18(width = 0.125, stem = small)", "size=16", "hidden=16", "dim=8",
-               "batch=64", "length=12 steps", "evaluate=knn()",
-               "optimizer=adamw(lr = cosine(1e-3 -> 0))"),
-    "mocov2": ("backbone=resnet18(width = 0.125, stem = small)", "size=16", "hidden=16", "dim=8",
-               "batch=64", "length=12 steps", "memory=256", "evaluate=knn()",
-               "optimizer=adamw(lr = cosine(1e-3 -> 0))"),
-    "byol": ("backbone=resnet18(width = 0.125, stem = small)", "size=16", "hidden=16", "dim=8",
-             "batch=64", "length=12 steps", "evaluate=knn()",
-             "groups=[]",
-             "optimizer=adamw(lr = cosine(1e-3 -> 0))"),
-    "mocov3_vit": ("backbone=vit(patch = 8, width = 16, depth = 1, heads = 2)", "size=16",
-                   "hidden=16", "dim=8", "batch=64", "length=12 steps", "evaluate=knn()",
-                   "optimizer=adamw(lr = cosine(1e-3 -> 0))"),
-}  # fmt: skip
+    "instdisc": (*_SMALL, "dim=8", "negatives=16"),
+    "invaspread": (*_SMALL, "dim=8"),
+    "cmc": (*_SMALL, "dim=8", "negatives=16"),
+    "mocov1": (*_SMALL, "dim=8", "memory=256"),
+    "mocov2": (*_SMALL, "hidden=16", "dim=8", "memory=256"),
+    "mocov3_vit": (*_VIT, "hidden=16", "dim=8"),
+    "simclr": (*_SMALL, "hidden=16", "dim=8"),
+    "swav": (*_SMALL, "hidden=16", "dim=8", "local_size=8", "clusters=8", "memory=128"),
+    "byol": (*_SMALL, "hidden=16", "dim=8", "groups=[]"),
+    "simsiam": (*_SMALL, "hidden=8", "dim=16", "groups=[]"),
+    "dino": (*_VIT, "hidden=16", "dim=8", "local_size=8", "outputs=32"),
+}
 
 
 @pytest.fixture(params=SPECS, ids=lambda p: p.stem)

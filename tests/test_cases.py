@@ -14,7 +14,8 @@ from sslang.diagnostics import CODES, Diagnostic, Source, render
 FILES = sorted((Path(__file__).parent / "cases").glob("*.md"))
 PREAMBLE = (
     'method "case"; view a, b = simclr_views(32); '
-    "encoder f = resnet18(width = 0.25, stem = small); head g = mlp(64, 32)"
+    "encoder f = resnet18(width = 0.25, stem = small); head g = mlp(64, 32); "
+    'assume no_collapse "these cases are about other things"'
 ).replace("; ", "\n") + "\n"
 _BLOCK = re.compile(r"^```ssl( whole)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _EXPECTED = re.compile(r"#[^#\n]*?error: (.*)")

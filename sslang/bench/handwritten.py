@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sslang.emit.states import size_of
 from sslang.ir.program import Program
 from sslang.track.standalone_resnet import ResNet
 
@@ -154,8 +155,8 @@ def _moco(program: Program, encoder: nn.Module, device: torch.device) -> Step:
     net = nn.Sequential(_split_norms(encoder), _linear_head(program, norm=False)).to(device)
     key_net = copy.deepcopy(net).requires_grad_(False)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-4)
-    plan = program.states[0]
-    queue = functional.normalize(torch.randn(plan.rows, *plan.row, device=device))
+    memory, width = (size_of(s, {}) for s in program.states[0].shape)
+    queue = functional.normalize(torch.randn(memory, width, device=device))
     position = 0
     temperature, momentum = 0.2, 0.99
 

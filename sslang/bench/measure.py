@@ -16,7 +16,7 @@ from sslang.data.batches import Batches
 from sslang.ir.program import Program
 from sslang.train.learner import Learner
 from sslang.train.options import RunOptions
-from sslang.train.run import PHASE, prepare
+from sslang.train.run import prepare
 
 WARM_UP = 3
 
@@ -52,7 +52,7 @@ def measure(program: Program, options: RunOptions, rounds: int) -> Report:
     _, bare = prepare(program, options)  # the same options, nets and precision
     with Batches(
         data.train, learner.recipe.batch, last_batch=learner.recipe.last_batch,
-        seed=options.seed, phase=PHASE, device=learner.device, workers=options.workers,
+        seed=options.seed, phase=program.phase, device=learner.device, workers=options.workers,
     ) as batches:  # fmt: skip
         contestants = _contestants(program, learner, bare, batches)
         times: dict[str, list[float]] = {name: [] for name in contestants}
@@ -85,17 +85,18 @@ def _contestants(
 
     def own() -> object:
         batch = next(batches)
-        return learner.train_step(batch.pixels, batch.sizes)
+        return learner.train_step(batch.pixels, batch.sizes, index=batch.index, label=batch.label)
 
     found: dict[str, Callable[[], object]] = {"sslang": own}
     rival = handwritten(program, learner.device)
     if rival is not None:
         found["hand-written, kornia on the batch"] = lambda: rival(first.pixels)
     views = learner.views(first.pixels, first.sizes)
+    inputs = {"index": first.index, "label": first.label}
 
     def alone() -> object:
         with bare.precision():
-            result = bare.method(views, bare.clock)
+            result = bare.method(views, bare.clock, inputs)
         result.loss.backward()
         bare.optimizer.step()
         bare.optimizer.zero_grad(set_to_none=True)

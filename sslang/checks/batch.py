@@ -24,11 +24,12 @@ def batch_facts(program: Program) -> Iterator[Diagnostic]:
 
 def _queues(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
     for state in program.states:
-        if state.name in program.step.writes and state.rows % recipe.batch:
-            message = f"the queue `{state.name}` has {state.rows} rows, no multiple of the batch "
+        rows = state.shape[0] if state.kind == "queue" else 0
+        if state.name in program.step.writes and isinstance(rows, int) and rows % recipe.batch:
+            message = f"the queue `{state.name}` has {rows} rows, no multiple of the batch "
             yield Diagnostic(
                 "E406", message + f"of {recipe.batch}", state.span,
-                hint=f"take {max(1, round(state.rows / recipe.batch)) * recipe.batch} rows",
+                hint=f"take {max(1, round(rows / recipe.batch)) * recipe.batch} rows",
             )  # fmt: skip
 
 

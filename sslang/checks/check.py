@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sslang.checks.batch import batch_facts
+from sslang.checks.collapse import collapse
 from sslang.checks.gradient import gradient_flow
 from sslang.diagnostics import Diagnostic, Source
 from sslang.ir.build import build
 from sslang.ir.program import Program
+from sslang.model.recipe import FIELDS
 from sslang.model.resolve import Module, load, resolve
 
-_CHECKS = (gradient_flow, batch_facts)
+_CHECKS = (gradient_flow, collapse, batch_facts)
 
 
 def check_program(program: Program) -> list[Diagnostic]:
     """What building found, then, where the program is whole, what the checks find."""
     found = list(program.diagnostics)
     if not any(d.is_error for d in found):
-        for check in _CHECKS:
-            found.extend(check(program))
+        for phase in program.phases:
+            for check in _CHECKS:
+                found.extend(check(phase))
     return list(dict.fromkeys(found))
 
 
@@ -45,3 +48,8 @@ def _unused(module: Module, used: set[str]) -> Iterator[Diagnostic]:
             message = f"`{name}` is used under no recipe"
             yield Diagnostic("E207", message, entry.span, hint=
                              "take it away, or use it")  # fmt: skip
+    for phase in module.phases.values():
+        for name, entry in phase.entries.items():
+            if f"{phase.name}.{name}" not in used and name not in (*FIELDS, "loss", "features"):
+                message = f"`{name}` of the phase `{phase.name}` is used under no recipe"
+                yield Diagnostic("E207", message, entry.span, hint="take it away, or use it")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sslang.diagnostics import Diagnostic, Label
-from sslang.ir.graph import APPLY, Graph
+from sslang.ir.graph import APPLY, WEIGHT, Graph
 from sslang.ir.program import Program
 from sslang.types import TensorType
 
-_CUTS = frozenset(("stop_grad", "argmax", "read"))
+_CUTS = frozenset(("stop_grad", "argmax", "read", "latch"))
 
 
 def gradient_flow(program: Program) -> Iterator[Diagnostic]:
@@ -35,16 +35,23 @@ def gradient_flow(program: Program) -> Iterator[Diagnostic]:
                          f"write `stop_grad({branch}(...))`")  # fmt: skip
     trained = {by_name[n].setting("net") for n in reached if by_name[n].op == APPLY}
     for node in program.step.nodes:
-        if node.op != APPLY or node.setting("net") in trained | reported:
+        if node.op != APPLY or node.setting("net") in trained | reported | program.fixed:
             continue
         net = program.net(node.setting("net"))
-        if net.kind != "average" and not _frozen(program, net.name):
+        if net.kind != "average" and not is_frozen(program, net.name):
             reported.add(net.name)
             message = f"no gradient of the loss reaches the net `{net.name}`"
             label = Label(node.span, "applied here") if node.span is not None else None
             yield Diagnostic("E402", message, net.span, (label,) if label else (),
                              "take away a stop_grad, or freeze the net: `freeze = "
                              f"[{net.name}]`")  # fmt: skip
+
+    reached_weights = {by_name[n].setting("net") for n in reached if by_name[n].op == WEIGHT}
+    for weight in program.weights:
+        if weight.name not in reached_weights and not is_frozen(program, weight.name):
+            message = f"no gradient of the loss reaches the weight `{weight.name}`"
+            yield Diagnostic("E402", message, weight.span, (),
+                             "take away a stop_grad, or declare a `state`")  # fmt: skip
 
 
 def _reached(graph: Graph, loss: str) -> set[str]:
@@ -66,7 +73,7 @@ def _is_discrete(type_: object) -> bool:
     return isinstance(type_, TensorType) and type_.dtype != "float"
 
 
-def _frozen(program: Program, net: str) -> bool:
+def is_frozen(program: Program, net: str) -> bool:
     recipe = program.spec.recipe
     selectors = recipe.freeze if recipe is not None else ()
     return any(str(s) == net for s in selectors)

@@ -149,7 +149,8 @@ def _changed(before: str, after: str, folder: Path) -> Diagnostic:
 
 
 def _end(outcome: object, json_: bool) -> None:
-    from sslang.train.run import Outcome, results_line
+    from sslang.train.run import results_line
+    from sslang.train.session import Outcome
 
     assert isinstance(outcome, Outcome)
     folder = outcome.folder.path

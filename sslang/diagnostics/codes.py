@@ -46,6 +46,11 @@ _ALL = (
         "not in this version",
         "The construct belongs to the language, and this version does not compile it yet.",
     ),
+    Code(
+        "E212",
+        "labels not declared",
+        'A method that uses `label` or `classes` says so: `method "..." (labels = true)`.',
+    ),
     Code("E211", "changed kind", "An overlay keeps the kind of what it replaces."),
     # 3xx: types and shapes
     Code("E301", "wrong type", "The value is of another type than its place needs."),
@@ -58,6 +63,7 @@ _ALL = (
     Code("E308", "no unit", "A duration has a unit: epochs or steps."),
     Code("E309", "out of range", "The number lies outside the values that make sense here."),
     Code("E310", "no such member", "The family or net has no member of this name or number."),
+    Code("E312", "features not fixed", "What is evaluated may not depend on a draw."),
     Code("E311", "too large", "Families, loops and tensors of a spec are limited in size."),
     # 4xx: gradient and state
     Code(
@@ -77,6 +83,11 @@ _ALL = (
         "A queue's length must be a multiple of the batch, so that whole batches leave it.",
     ),
     Code("E407", "not a state", "Only a queue, a bank or a state can be written."),
+    Code(
+        "E410",
+        "loss collapses",
+        "A constant embedding minimises the loss, and nothing in the spec prevents it.",
+    ),
     Code("E408", "loss has no rows", "The loss is a scalar or has one value a row of the batch."),
     Code("E409", "no loss", "A spec that trains needs a binding called `loss`."),
     # 5xx: recipes
@@ -100,6 +111,8 @@ _ALL = (
     Code("E603", "images differ in size", "The chain needs a crop or a resize before this op."),
     Code("E604", "unknown data set or option", "No data set or option is called this."),
     Code("E605", "too many unreadable images", "More than 1 % of the images cannot be read."),
+    Code("E607", "weights do not fit", "What `pretrained` names lacks the net, or has another."),
+    Code("E608", "no labels", "The phase is trained with labels, and the data has none."),
     Code("E606", "loader processes die", "A worker process died again after a restart."),
     # 7xx: runs and tracking
     Code("E701", "nothing to resume", "No checkpoint that can be loaded was found."),

@@ -19,11 +19,3 @@ def average_(targets: Sequence[Tensor], sources: Sequence[Tensor], momentum: flo
     assert 0.0 <= momentum <= 1.0, f"momentum {momentum} is not in 0..1"
     if targets:
         torch._foreach_lerp_(list(targets), list(sources), 1.0 - momentum)
-
-
-@torch.no_grad()
-def copy_(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
-    """targets <- sources, tensor by tensor, in place."""
-    assert len(targets) == len(sources), "an average has the parameters of its net"
-    if targets:
-        torch._foreach_copy_(list(targets), list(sources))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -15,7 +16,9 @@ from torch import Tensor, fx, nn
 from sslang.emit import tensors
 from sslang.ir.graph import (
     APPLY,
+    DRAW,
     IMAGE,
+    INPUT,
     MEMBER,
     PERMUTATION,
     PERMUTE,
@@ -23,12 +26,35 @@ from sslang.ir.graph import (
     SCHEDULE,
     SIZE,
     UNPERMUTE,
+    WEIGHT,
     Graph,
     Node,
 )
 from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import Schedule
-from sslang.types import SCALAR, Dim, Interval, ViewType
+from sslang.types import SCALAR, Dim, Interval, Size, TensorType, ViewType
+
+
+@dataclass(frozen=True)
+class ViewDraw:
+    """The numbers of a view op: `count` for each of the `patches` of an image."""
+
+    parameter: str
+    site: str
+    count: int
+    patches: int
+
+
+@dataclass(frozen=True)
+class ValueDraw:
+    """A draw that is a value of the step; `shape` leaves the batch out."""
+
+    parameter: str
+    site: str
+    kind: str  # uniform, normal, integers
+    per: str  # row, step, run
+    shape: tuple[int, ...]
+    below: Size | None
 
 
 @dataclass(frozen=True)
@@ -37,10 +63,12 @@ class Emitted:
 
     module: fx.GraphModule
     views: tuple[str, ...]  # of `views`: its outputs; of `step`: its first parameters
-    draws: tuple[tuple[str, str, int], ...]  # (parameter, site, numbers a row) of a view op
-    permutations: tuple[tuple[str, str], ...]  # (parameter, site)
-    states: tuple[tuple[str, str], ...]  # (parameter, state)
-    schedules: tuple[tuple[str, Schedule], ...]
+    draws: tuple[ViewDraw, ...] = ()
+    inputs: tuple[tuple[str, str], ...] = ()  # (parameter, index or label)
+    values: tuple[ValueDraw, ...] = ()
+    permutations: tuple[tuple[str, str], ...] = ()  # (parameter, site)
+    states: tuple[tuple[str, str], ...] = ()  # (parameter, state)
+    schedules: tuple[tuple[str, Schedule], ...] = ()
 
 
 def is_view_op(node: Node) -> bool:
@@ -63,15 +91,17 @@ def emit_views(graph: Graph) -> Emitted:
     """(images, sizes, draws) -> views: the chains alone."""
     out = fx.Graph()
     known: dict[str, Any] = {}
-    draws: list[tuple[str, str, int]] = []
+    draws: list[ViewDraw] = []
     images, sizes = out.placeholder("images"), out.placeholder("sizes")
     chain = [n for n in graph.nodes if n.op == IMAGE or is_view_op(n)]
+    types = {n.name: n.type for n in chain}
     for node in chain:
         if node.op != IMAGE and node.setting("site") is not None:
-            name = f"draw_{node.name}"
-            draws.append((name, node.setting("site"), PRIMITIVES[node.op].draws + 1))
+            before = types[node.references[0]]
+            assert isinstance(before, ViewType)
+            name, count = f"draw_{node.name}", PRIMITIVES[node.op].draws + 1
+            draws.append(ViewDraw(name, node.setting("site"), count, before.patches))
             known[name] = out.placeholder(name)
-    types = {n.name: n.type for n in chain}
     for node in chain:
         if node.op == IMAGE:
             known[node.name] = images
@@ -91,7 +121,7 @@ def emit_views(graph: Graph) -> Emitted:
     outputs = boundary(graph)
     out.output(tuple(known[name] for name in outputs))
     module = fx.GraphModule(nn.Module(), out, "Views")
-    return Emitted(module, outputs, tuple(draws), (), (), ())
+    return Emitted(module, outputs, tuple(draws))
 
 
 def square_sizes(x: Tensor) -> NDArray[np.int64]:
@@ -99,9 +129,12 @@ def square_sizes(x: Tensor) -> NDArray[np.int64]:
     return np.tile(np.array(x.shape[-2:], dtype=np.int64), (len(x), 1))
 
 
-def emit_step(graph: Graph, nets: nn.Module) -> Emitted:
-    """(views, permutations, states, schedules) -> outputs and writes, by the nets in `nets`."""
-    writer = _Writer(graph)
+def emit_step(graph: Graph, nets: nn.Module, dims: Mapping[str, int]) -> Emitted:
+    """(views, inputs, draws, states, schedules) -> outputs and writes, by the nets in `nets`.
+
+    `dims` gives the sizes that the data decide: `dataset`, `classes`.
+    """
+    writer = _Writer(graph, dims)
     for node in graph.nodes:
         if node.op != IMAGE and not is_view_op(node):
             writer.write(node)
@@ -112,37 +145,49 @@ def emit_step(graph: Graph, nets: nn.Module) -> Emitted:
     if "embedding" in results:
         results["embedding"] = out.call_function(tensors.stop_grad, (results["embedding"],))
     writes = {
-        state: out.call_function(tensors.stop_grad, (writer.known[name],))
-        for state, name in graph.writes.items()
+        state: (
+            out.call_function(tensors.stop_grad, (writer.known[write.value],)),
+            None if write.index is None else writer.known[write.index],
+        )
+        for state, write in graph.writes.items()
     }
     out.output({**results, "writes": writes})
     module = fx.GraphModule(nets, out, "Step")
     return Emitted(
-        module, writer.views, (), tuple(writer.permutations), tuple(writer.states),
-        tuple(writer.schedules),
+        module, writer.views, (), tuple(writer.inputs), tuple(writer.values),
+        tuple(writer.permutations), tuple(writer.states), tuple(writer.schedules),
     )  # fmt: skip
 
 
 class _Writer:
     """Writes the nodes of a step, one call each, parameters first."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, dims: Mapping[str, int]) -> None:
         self.graph = graph
+        self.dims = dims
         self.out = fx.Graph()
         self.known: dict[str, Any] = {}
         self.views = boundary(graph)
+        self.inputs: list[tuple[str, str]] = []
+        self.values: list[ValueDraw] = []
         self.permutations: list[tuple[str, str]] = []
         self.states: list[tuple[str, str]] = []
         self.schedules: list[tuple[str, Schedule]] = []
         for name in self.views:
             self.known[name] = self.out.placeholder(name)
         for node in graph.nodes:
-            if node.op in (PERMUTATION, READ, SCHEDULE):
+            if node.op in (INPUT, DRAW, PERMUTATION, READ, SCHEDULE):
                 self.known[node.name] = self.out.placeholder(node.name)
-        self._batch: fx.Node | None = None
+        self._rows: dict[str, fx.Node] = {}
 
     def write(self, node: Node) -> None:
         match node.op:
+            case "input":
+                self.inputs.append((node.name, node.setting("name")))
+                return
+            case "draw":
+                self.values.append(_value_draw(node))
+                return
             case "permutation":
                 self.permutations.append((node.name, node.setting("site")))
                 return
@@ -158,8 +203,11 @@ class _Writer:
         inputs = tuple(self.known[i] if isinstance(i, str) else i for i in node.inputs)
         if node.op == APPLY:
             return self._apply(node, inputs)
+        if node.op == WEIGHT:
+            return self.out.create_node("call_module", node.setting("net"), (), {}, node.name)
         if node.op == SIZE:
-            return self._size(node.setting("size"))
+            size = self._size(node.setting("size"))
+            return size if isinstance(size, fx.Node) else self._number(size, node.name)
         if node.op in (PERMUTE, UNPERMUTE):
             return _call(self.out, getattr(tensors, node.op), inputs, {}, node.name)
         if node.op == MEMBER:
@@ -173,8 +221,16 @@ class _Writer:
         return _call(self.out, _target(primitive.lowering), inputs, settings, node.name)
 
     def _apply(self, node: Node, inputs: tuple[Any, ...]) -> fx.Node:
-        joined = inputs[0] if len(inputs) == 1 else self.out.call_function(tensors.concat, inputs)
         settings: dict[str, Any] = {}
+        if node.setting("drop_path"):
+            *inputs_, drops = inputs
+            inputs = tuple(inputs_)
+            settings |= {"drop_path": node.setting("drop_path"), "drops": self.out.call_function(
+                tensors.by_view, (drops,), {"views": node.setting("views")})}  # fmt: skip
+        joined = inputs[0] if len(inputs) == 1 else self.out.call_function(tensors.concat, inputs)
+        for name in ("start", "stop", "grid", "evaluation"):
+            if node.setting(name):
+                settings[name] = node.setting(name)
         if node.setting("views") > 1:
             settings["views"] = node.setting("views")
             if not node.setting("joint", True):
@@ -194,19 +250,54 @@ class _Writer:
             return slice(self._setting(value.start), self._setting(value.stop))
         return value
 
-    def _size(self, size: Dim) -> fx.Node:
-        """A size as a number of the run: arithmetic on the rows of the first view."""
-        assert {name for name, _ in size.terms} == {"batch"}, f"no value for {size}"
-        if self._batch is None:
-            first = self.known[self.views[0]]
-            self._batch = _call(self.out, tensors.rows, (first,), {}, "batch")
-        factor = size.terms[0][1]
-        total: fx.Node = self._batch
-        if factor != 1:
-            total = self.out.call_function(operator.mul, (factor, total))
-        if size.constant:
-            total = self.out.call_function(operator.add, (total, size.constant))
-        return total
+    def _size(self, size: Dim) -> fx.Node | int:
+        """A size as a number of the run: arithmetic on the rows of views and queues."""
+        total: Any = size.constant
+        for name, factor in size.terms:
+            rows: Any = self.dims[name] if name in self.dims else self._count(name)
+            if factor != 1:
+                rows = self._arithmetic(operator.mul, factor, rows)
+            total = rows if total == 0 else self._arithmetic(operator.add, rows, total)
+        return total  # type: ignore[no-any-return]
+
+    def _arithmetic(self, function: Any, left: Any, right: Any) -> Any:
+        if isinstance(left, fx.Node) or isinstance(right, fx.Node):
+            return self.out.call_function(function, (left, right))
+        return function(left, right)
+
+    def _number(self, value: int, name: str) -> fx.Node:
+        like = self.known[self.views[0]]
+        return _call(self.out, tensors.number, (value,), {"like": like}, name)
+
+    def _count(self, name: str) -> fx.Node:
+        """The rows of the batch, or of a queue that may be empty."""
+        if name not in self._rows:
+            if name == "batch":
+                source, patches = self.known[self.views[0]], self._patches(self.views[0])
+            else:
+                node = next(n for n in self.graph.nodes if n.op == READ
+                            and n.setting("state") == name)  # fmt: skip
+                source, patches = self.known[node.name], 1
+            settings = {} if patches == 1 else {"of": patches}
+            title = "batch" if name == "batch" else f"rows_{source.name}"
+            self._rows[name] = _call(self.out, tensors.rows, (source,), settings, title)
+        return self._rows[name]
+
+    def _patches(self, view: str) -> int:
+        type_ = self.graph.node(view).type
+        assert isinstance(type_, ViewType)
+        return type_.patches
+
+
+def _value_draw(node: Node) -> ValueDraw:
+    assert isinstance(node.type, TensorType)
+    per = node.setting("per")
+    shape = node.type.shape[1:] if per == "row" else node.type.shape
+    assert all(isinstance(s, int) for s in shape)
+    return ValueDraw(
+        node.name, node.setting("site"), node.setting("kind"), per, shape,  # type: ignore[arg-type]
+        node.setting("below"),
+    )  # fmt: skip
 
 
 def _call(

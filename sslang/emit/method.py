@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sslang.emit import draws
-from sslang.emit.averages import average_
-from sslang.emit.graph import Emitted, emit_step, emit_views
-from sslang.emit.nets.net import build_net
+from sslang.emit.building import average_of, build_nets, freeze
+from sslang.emit.graph import Emitted, ValueDraw, emit_step, emit_views
 from sslang.emit.nets.norms import commit_statistics, discard_statistics
-from sslang.emit.selectors import matching
-from sslang.ir.program import AveragePlan, Program, StatePlan
+from sslang.emit.states import Weight, append_rows, initial_value, scatter_rows, size_of
+from sslang.emit.variants import first_step, has_latches, later_step
+from sslang.ir.program import Program, StatePlan
 from sslang.ops.schedules import Clock, value_at
 from sslang.passes import PIPELINE, Pass, optimise
+from sslang.types import ViewType
 
 Sizes = NDArray[np.int64]
 
@@ -30,41 +31,23 @@ class StepResult:
 
     loss: Tensor
     embedding: Tensor | None
-    writes: Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Average:
-    """The nets of a branch's copies, and those they follow."""
-
-    plan: AveragePlan
-    pairs: tuple[tuple[nn.Module, nn.Module], ...]
-
-    def advance(self, momentum: float) -> None:
-        """m * old + (1 - m) * new, of parameters, and of buffers where the plan says so.
-
-        Tensors are looked up at each step: a module may replace them (another memory format).
-        """
-        targets = [p for ours, _ in self.pairs for p in ours.parameters()]
-        sources = [p for _, theirs in self.pairs for p in theirs.parameters()]
-        average_(targets, sources, momentum)
-        if self.plan.buffers:
-            average_(
-                [b for ours, _ in self.pairs for b in _floating(ours)],
-                [b for _, theirs in self.pairs for b in _floating(theirs)],
-                momentum,
-            )
+    writes: Mapping[str, tuple[Tensor, Tensor | None]]
 
 
 class Method(nn.Module):
-    """All that a spec declares, built. Its `state_dict` is everything but the optimizer."""
+    """All that a phase declares, built. Its `state_dict` is everything but the optimizer.
+
+    `dims` are the sizes that the data decide (`dataset`, `classes`); `weights` are parameters and
+    buffers of nets to begin with, by name: those of earlier phases.
+    """
 
     def __init__(
         self,
         program: Program,
         seed: int,
         *,
-        phase: str = "pretrain",
+        dims: Mapping[str, int] | None = None,
+        weights: Mapping[str, Tensor] | None = None,
         passes: tuple[Pass, ...] = PIPELINE,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -72,27 +55,40 @@ class Method(nn.Module):
         super().__init__()
         self.program = program
         self.seed = seed
-        self.phase = phase
-        self.nets = nn.Module()
-        for plan in program.nets:
-            _attach(self.nets, plan.name, build_net(plan.stages, seed, plan.name))
-        _copy_averages(self.nets, program)
+        self.dims = dict(dims or {})
+        self.nets = build_nets(program, seed, self.dims, weights or {})
         for state in program.states:
-            self.register_buffer(f"state_{state.name}", initial_rows(state, seed))
-        self.nets.requires_grad_(True)
-        self.frozen = _freeze(self.nets, program)
+            self.register_buffer(_buffer(state.name), initial_value(state, seed, self.dims))
+            if state.starts_empty:
+                filled = torch.zeros((), dtype=torch.long)
+                self.register_buffer(_buffer(state.name, "filled"), filled)
+        self.frozen, self.thawing = freeze(self.nets, program)
         self.to(device=device, dtype=dtype)
+        self.constrain()
         self.graph = optimise(program.step, passes)
         self.view_code = emit_views(self.graph)
-        self.step_code = emit_step(self.graph, self.nets)
-        self.averages = [_average(self.nets, plan) for plan in program.averages]
+        self.step_codes = self._emitted()
+        self.averages = [average_of(self.nets, plan) for plan in program.averages]
         self.feature_code: tuple[Emitted, Emitted] | None = None
         if program.features is not None:
             features = optimise(program.features, passes)
-            self.feature_code = (emit_views(features), emit_step(features, self.nets))
+            step = emit_step(features, self.nets, self.dims)
+            self.feature_code = (emit_views(features), step)
         self._keys: dict[str, NDArray[np.uint64]] = {}
-        # A bound method, for a module would be registered and enter the state a second time.
-        self.run_step: Callable[..., Any] = self.step_code.module.__call__
+        # Bound methods, for a module would be registered and enter the state a second time.
+        self.run_step: list[Callable[..., Any]] = [c.module.__call__ for c in self.step_codes]
+
+    def _emitted(self) -> tuple[Emitted, ...]:
+        """The code of the first step, where it differs, then that of the later ones."""
+        if not has_latches(self.graph):
+            return (emit_step(self.graph, self.nets, self.dims),)
+        graphs = (first_step(self.graph), later_step(self.graph))
+        return tuple(emit_step(graph, self.nets, self.dims) for graph in graphs)
+
+    @property
+    def step_code(self) -> Emitted:
+        """The code of every step but, where states are latched, the first."""
+        return self.step_codes[-1]
 
     # --- the step ------------------------------------------------------------------------
 
@@ -100,38 +96,91 @@ class Method(nn.Module):
         """The declared views of a batch: uint8 [B, 3, H, W] and true sizes [B, 2] to floats."""
         rows = len(images)
         drawn = [
-            draws.uniform(self._key(site), step, rows, count)
-            for _, site, count in self.view_code.draws
+            draws.uniform(self._key(d.site), step, rows, d.count * d.patches).reshape(-1, d.count)
+            for d in self.view_code.draws
         ]
         made: tuple[Tensor, ...] = self.view_code.module(images, sizes, *drawn)
         return made
 
-    def forward(self, views: tuple[Tensor, ...], clock: Clock) -> StepResult:
-        """The pure step at time `clock`: nothing is changed but collected batch statistics."""
-        first = views[0]
-        code = self.step_code
-        permutations = [
-            torch.from_numpy(draws.permutation(self._key(site), int(clock.step), len(first))).to(
-                first.device, non_blocking=True
-            )
-            for _, site in code.permutations
-        ]
-        states = [self.state(name) for _, name in code.states]
-        scheduled = [
-            torch.tensor(value_at(schedule, clock), dtype=first.dtype, device=first.device)
-            for _, schedule in code.schedules
-        ]
-        results = self.run_step(*views, *_in_order(code, permutations, states, scheduled))
+    def forward(
+        self, views: tuple[Tensor, ...], clock: Clock, inputs: Mapping[str, Tensor] | None = None
+    ) -> StepResult:
+        """The pure step at time `clock`: nothing is changed but collected batch statistics.
+
+        `inputs` are the `index` and the `label` of each row, where the step reads them.
+        """
+        at = 0 if clock.step == 0 else -1
+        code = self.step_codes[at]
+        values = self._arguments(code, views[0], clock, inputs or {})
+        results = self.run_step[at](*views, *values)
         return StepResult(results["loss"], results.get("embedding"), results["writes"])
+
+    def _arguments(
+        self, code: Emitted, first: Tensor, clock: Clock, inputs: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """Parameters of the step after its views, as its code lists them."""
+        step, device = int(clock.step), first.device
+        rows = len(first) // self._patches(code)
+        found: dict[str, Tensor] = {}
+        for parameter, name in code.inputs:
+            if name not in inputs:
+                raise ValueError(f"the step reads `{name}`: pass {name}= for each image")
+            found[parameter] = inputs[name].to(device)
+        for draw in code.values:
+            drawn = torch.from_numpy(drawn_value(draw, self._key(draw.site), step, rows, self.dims))
+            dtype = first.dtype if drawn.is_floating_point() else drawn.dtype
+            found[draw.parameter] = drawn.to(device, dtype, non_blocking=True)
+        for parameter, site in code.permutations:
+            order = draws.permutation(self._key(site), step, rows)
+            found[parameter] = torch.from_numpy(order).to(device, non_blocking=True)
+        for parameter, name in code.states:
+            found[parameter] = self.state(name)
+        for parameter, schedule in code.schedules:
+            number = value_at(schedule, clock)
+            found[parameter] = torch.tensor(number, dtype=first.dtype, device=device)
+        names = [n.target for n in code.module.graph.nodes if n.op == "placeholder"]
+        return [found[str(name)] for name in names[len(code.views) :]]
+
+    def _patches(self, code: Emitted) -> int:
+        type_ = self.graph.node(code.views[0]).type
+        return type_.patches if isinstance(type_, ViewType) else 1
 
     @torch.no_grad()
     def advance(self, result: StepResult, clock: Clock) -> None:
-        """After the optimizer: averages, writes and running statistics move to t + 1, at once."""
+        """After the optimizer: constraints, then averages, writes and statistics at once."""
+        self.constrain()
         for average in self.averages:
             average.advance(value_at(average.plan.momentum, clock))
-        for name, rows in result.writes.items():
-            append_rows(self.state(name), rows)
+        for plan in self.program.states:
+            if plan.name in result.writes and _due(plan, clock):
+                self._write(plan, *result.writes[plan.name])
         commit_statistics(self.nets)
+
+    def _write(self, plan: StatePlan, value: Tensor, index: Tensor | None) -> None:
+        state = getattr(self, _buffer(plan.name))
+        if index is not None:
+            scatter_rows(state, index, value)
+        elif plan.kind == "queue":
+            append_rows(state, value)
+            if plan.starts_empty:
+                filled = getattr(self, _buffer(plan.name, "filled"))
+                filled.add_(len(value)).clamp_(max=len(state))
+        else:
+            state.copy_(value)
+
+    def constrain(self) -> None:
+        """Put every weight where its constraint wants it."""
+        for plan in self.program.weights:
+            weight = self.nets.get_submodule(plan.name)
+            assert isinstance(weight, Weight)
+            weight.constrain()
+
+    def still_frozen(self, clock: Clock) -> set[str]:
+        """Names of parameters that are still frozen at this time."""
+        return {
+            name for time, names in self.thawing
+            if clock.step < time.steps(clock.epoch) for name in names
+        }  # fmt: skip
 
     def discard(self) -> None:
         """Forget the batch statistics of a forward that no step follows."""
@@ -156,9 +205,12 @@ class Method(nn.Module):
     # --- state ---------------------------------------------------------------------------
 
     def state(self, name: str) -> Tensor:
-        """The rows of a queue, oldest first."""
-        tensor = getattr(self, f"state_{name}")
+        """A state as it is read: of a queue the rows, oldest first, and none while it fills."""
+        tensor = getattr(self, _buffer(name))
         assert isinstance(tensor, Tensor)
+        filled = getattr(self, _buffer(name, "filled"), None)
+        if filled is not None and int(filled) < len(tensor):
+            return tensor[:0]
         return tensor
 
     def trained(self) -> list[tuple[str, nn.Parameter]]:
@@ -170,93 +222,41 @@ class Method(nn.Module):
 
     def compile(self, **options: Any) -> None:
         """Run the step through torch.compile."""
-        compiled: Any = torch.compile(self.step_code.module, **options)
-        self.run_step = compiled.__call__
+        compiled: list[Any] = [torch.compile(c.module, **options) for c in self.step_codes]
+        self.run_step = [module.__call__ for module in compiled]
 
     def _key(self, site: str) -> NDArray[np.uint64]:
         if site not in self._keys:
-            self._keys[site] = draws.stream_key(self.seed, self.phase, site)
+            self._keys[site] = draws.stream_key(self.seed, self.program.phase, site)
         return self._keys[site]
 
 
-def _in_order(
-    code: Emitted, permutations: list[Tensor], states: list[Tensor], scheduled: list[Tensor]
-) -> list[Tensor]:
-    """Parameters of the step after its views, as its code lists them."""
-    values = dict(zip((n for n, _ in code.permutations), permutations, strict=True))
-    values |= dict(zip((n for n, _ in code.states), states, strict=True))
-    values |= dict(zip((n for n, _ in code.schedules), scheduled, strict=True))
-    names = [n.target for n in code.module.graph.nodes if n.op == "placeholder"]
-    return [values[str(name)] for name in names[len(code.views) :]]
+def _buffer(name: str, what: str = "state") -> str:
+    """The name of a state's tensor among the buffers, which may hold no dot."""
+    return f"{what}_{name}".replace(".", "/")
 
 
-def append_rows(queue: Tensor, rows: Tensor) -> None:
-    """A queue [n, ...] after `rows` [b, ...] have entered, in place: oldest first."""
-    entering = rows.to(queue.dtype)[-len(queue) :]
-    if len(entering) < len(queue):
-        queue[: -len(entering)] = queue[len(entering) :].clone()
-    queue[-len(entering) :] = entering
+def _due(plan: StatePlan, clock: Clock) -> bool:
+    """Whether a write happens at this time."""
+    if plan.start is not None and clock.step < plan.start.steps(clock.epoch):
+        return False
+    if plan.every is None:
+        return True
+    return int(clock.step) % max(1, round(plan.every.steps(clock.epoch))) == 0
 
 
-def initial_rows(state: StatePlan, seed: int) -> Tensor:
-    """The rows that a queue begins with, [n, *row]."""
-    key = draws.stream_key(seed, "state", state.name)
-    count = int(np.prod(state.row))
-    shape = (state.rows, *state.row)
-    match state.initialiser:
-        case "zeros":
-            return torch.zeros(shape)
-        case "uniform":
-            interval = state.settings.get("range")
-            bounds = (0.0, 1.0) if interval is None else (interval.low, interval.high)
-            drawn = draws.between(draws.uniform(key, 0, state.rows, count), bounds)
-        case "normal":
-            drawn = draws.normal(key, 0, state.rows, count) * state.settings.get("std", 1.0)
-        case "sphere":
-            drawn = draws.normal(key, 0, state.rows, count)
-            drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-        case other:
-            raise AssertionError(f"no lowering for the initialiser {other}")
-    return torch.from_numpy(drawn.reshape(shape)).float()
-
-
-def _attach(root: nn.Module, name: str, net: nn.Module) -> None:
-    """`target.f` becomes the module `f` inside the module `target`."""
-    *path, last = name.split(".")
-    for part in path:
-        if not hasattr(root, part):
-            root.add_module(part, nn.Module())
-        root = root.get_submodule(part)
-    root.add_module(last, net)
-
-
-def _copy_averages(nets: nn.Module, program: Program) -> None:
-    """Averages begin as copies, buffers too, unless they draw their own start."""
-    for plan in program.averages:
-        for copy, source in plan.pairs:
-            if not plan.fresh:
-                nets.get_submodule(copy).load_state_dict(nets.get_submodule(source).state_dict())
-
-
-def _average(nets: nn.Module, plan: AveragePlan) -> Average:
-    find = nets.get_submodule
-    return Average(plan, tuple((find(copy), find(source)) for copy, source in plan.pairs))
-
-
-def _floating(net: nn.Module) -> list[Tensor]:
-    return [b for b in net.buffers() if b.is_floating_point()]
-
-
-def _freeze(nets: nn.Module, program: Program) -> set[str]:
-    """Averages are never trained, nor is what the recipe freezes: no gradient at all."""
-    for plan in program.nets:
-        if plan.kind == "average":
-            nets.get_submodule(plan.name).requires_grad_(False)
-    frozen: set[str] = set()
-    recipe = program.spec.recipe
-    for selector in recipe.freeze if recipe is not None else ():
-        frozen |= matching(selector, nets, program)
-    for name, parameter in nets.named_parameters():
-        if name in frozen:
-            parameter.requires_grad_(False)
-    return frozen
+def drawn_value(
+    draw: ValueDraw, key: NDArray[np.uint64], step: int, rows: int, dims: Mapping[str, int]
+) -> NDArray[Any]:
+    """A draw as numbers: [rows, *shape] of `per = row`, else [*shape]."""
+    count = int(np.prod(draw.shape)) if draw.shape else 1
+    rows, step = (rows if draw.per == "row" else 1), (0 if draw.per == "run" else step)
+    shape = (rows, *draw.shape) if draw.per == "row" else draw.shape
+    if draw.kind == "normal":
+        return draws.normal(key, step, rows, count).reshape(shape)
+    drawn = draws.uniform(key, step, rows, count)
+    if draw.kind == "uniform":
+        return drawn.reshape(shape)
+    assert draw.below is not None
+    below = size_of(draw.below, {**dims, "batch": rows})
+    return np.floor(drawn * below).astype(np.int64).reshape(shape)

@@ -31,6 +31,8 @@ def _matching(selector: Selector, nets: nn.Module, program: Program) -> set[str]
             return left | right
         case "net":
             return {n for n in names if n.startswith(f"{selector.operands[0]}.")}
+        case "until":
+            return _matching(selector.operands[0], nets, program)
         case "part":
             return _part(names, program, *selector.operands)
     if selector.operands[0] == "bias":

@@ -18,9 +18,19 @@ def _wide(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
-def rows(x: Tensor) -> int:
-    """The number of rows of a view: the size that the language calls `batch`."""
-    return x.shape[0]
+def rows(x: Tensor, *, of: int = 1) -> int:
+    """The number of rows: of a view it is what the language calls `batch`, `of` patches a row."""
+    return x.shape[0] // of
+
+
+def number(value: float, *, like: Tensor) -> Tensor:
+    """A scalar on the device of `like`."""
+    return torch.full((), value, device=like.device, dtype=like.dtype)
+
+
+def by_view(draws: Tensor, *, views: int) -> Tensor:
+    """Draws [B, views * n] of each image as [views * B, n], the rows of joined views."""
+    return draws.view(len(draws), views, -1).transpose(0, 1).flatten(0, 1)
 
 
 def exp(x: Tensor) -> Tensor:
@@ -138,8 +148,8 @@ def stack(*xs: Tensor, axis: int = 0) -> Tensor:
     return torch.stack(xs, axis)
 
 
-def flatten(x: Tensor, *, axis: int = 1) -> Tensor:
-    return x.flatten(axis)
+def flatten(x: Tensor, *, axis: int = 1, last: int = -1) -> Tensor:
+    return x.flatten(axis, last)
 
 
 def roll(x: Tensor, *, by: int, axis: int = 0) -> Tensor:
@@ -149,6 +159,16 @@ def roll(x: Tensor, *, by: int, axis: int = 0) -> Tensor:
 def take(x: Tensor, index: Tensor) -> Tensor:
     """The entry of the last axis that `index` names, for each row: [R, N], [R] -> [R]."""
     return x.gather(-1, index[..., None]).squeeze(-1)
+
+
+def gather(x: Tensor, index: Tensor) -> Tensor:
+    """The rows of `x` [N, ...] that `index` [...] names: [index..., ...]."""
+    return x[index]
+
+
+def one_hot(index: Tensor, *, n: int) -> Tensor:
+    """1.0 at the place that each integer names: [..., n]."""
+    return functional.one_hot(index, n).to(torch.get_default_dtype())
 
 
 def index(x: Tensor, *, items: tuple[object, ...]) -> Tensor:

@@ -20,6 +20,10 @@ PERMUTATION = "permutation"  # a draw: one permutation of the batch
 PERMUTE = "permute_rows"  # rows (of each member) taken in the order of a permutation
 UNPERMUTE = "unpermute_rows"  # and back
 READ = "read"  # a state as of t
+LATCH = "latch"  # a state whose initialiser reads the batch: in the first step that value
+WEIGHT = "weight"  # a trained tensor that belongs to no net
+INPUT = "input"  # the index or the label of each row
+DRAW = "draw"  # random numbers as a value
 SCHEDULE = "schedule"  # a number as of t
 SIZE = "size"  # a symbolic size as a number
 
@@ -44,12 +48,24 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Write:
+    """`state <- value`, or `state[index] <- value`, both names of nodes."""
+
+    value: str
+    index: str | None = None
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        return (self.value,) if self.index is None else (self.value, self.index)
+
+
+@dataclass(frozen=True)
 class Graph:
     """Nodes in an order in which each follows its inputs; named outputs; writes of states."""
 
     nodes: tuple[Node, ...]
     outputs: Mapping[str, str]
-    writes: Mapping[str, str]
+    writes: Mapping[str, Write]
 
     def node(self, name: str) -> Node:
         return self.by_name[name]
@@ -59,7 +75,8 @@ class Graph:
         return {node.name: node for node in self.nodes}
 
     def roots(self) -> tuple[str, ...]:
-        return (*self.outputs.values(), *self.writes.values())
+        written = (name for write in self.writes.values() for name in write.references)
+        return (*self.outputs.values(), *written)
 
     def pruned(self) -> Graph:
         """The graph without the nodes that no output or write needs."""
@@ -79,5 +96,8 @@ class Graph:
         return Graph(
             renamed,
             {k: names.get(v, v) for k, v in self.outputs.items()},
-            {k: names.get(v, v) for k, v in self.writes.items()},
+            {
+                k: Write(names.get(w.value, w.value), w.index and names.get(w.index, w.index))
+                for k, w in self.writes.items()
+            },
         )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sslang.diagnostics import Diagnostic, Span
-from sslang.ir.graph import Graph
+from sslang.ir.graph import INPUT, Graph
 from sslang.model.spec import Spec
 from sslang.ops.schedules import Schedule
+from sslang.types import Duration, Size
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class NetPlan:
     stages: tuple[tuple[str, Mapping[str, Any]], ...]
     parts: tuple[Mapping[str, tuple[str, ...]], ...]  # a stage: its named parts and prefixes
     span: Span
+    origin: tuple[str, str] | None = None  # a run or file to load it from, and the net's name there
 
 
 @dataclass(frozen=True)
@@ -36,29 +38,56 @@ class AveragePlan:
 
 @dataclass(frozen=True)
 class StatePlan:
-    """A queue of `rows` rows, and the initialiser of a row with its settings."""
+    """A queue, bank, state or weight: its shape, and how it begins.
+
+    A queue has its rows first, oldest first. `latched`: it begins as the value of the first step.
+    `starts_empty`: a queue that reads as no rows until it is full. Writes happen from the time
+    `start` on, at every `every`. A weight is trained, and kept to its `constraint`.
+    """
 
     name: str
-    rows: int
-    row: tuple[int, ...]
+    kind: str  # queue, bank, state or weight
+    shape: tuple[Size, ...]
     initialiser: str
     settings: Mapping[str, Any]
     span: Span
+    latched: bool = False
+    start: Duration | None = None
+    every: Duration | None = None
+    constraint: str = ""
+
+    @property
+    def starts_empty(self) -> bool:
+        return self.initialiser == "empty"
 
 
 @dataclass(frozen=True)
 class Program:
-    """A method under one recipe."""
+    """One phase of a method under one recipe. The first holds the phases after it."""
 
     spec: Spec
+    phase: str
     step: Graph  # outputs: loss, and embedding where the step computes what features does
     features: Graph | None  # evaluation: one output, features
     nets: tuple[NetPlan, ...]
     averages: tuple[AveragePlan, ...]
     states: tuple[StatePlan, ...]
+    weights: tuple[StatePlan, ...]
+    fixed: frozenset[str]  # nets that this phase only applies, in evaluation mode
     diagnostics: tuple[Diagnostic, ...]
     spans: Mapping[str, Span]  # where each field of the recipe and each declaration stands
     used: frozenset[str]  # declarations of the file that this recipe reaches
+    later: tuple[Program, ...] = ()  # of the first phase: those that follow
+
+    @property
+    def phases(self) -> tuple[Program, ...]:
+        """This phase and those after it."""
+        return (self, *self.later)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What the step reads of a row besides its image: `index`, `label`."""
+        return frozenset(n.setting("name") for n in self.step.nodes if n.op == INPUT)
 
     def net(self, name: str) -> NetPlan:
         return next(net for net in self.nets if net.name == name)

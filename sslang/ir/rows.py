@@ -35,11 +35,13 @@ def row_analysis(graph: Graph) -> dict[str, Rows]:
 
 def _of(node: Node, rows: list[Rows], types: list[Type]) -> Rows:
     match node.op:
-        case "image":
+        case "image" | "input":
             return Rows.OWN
-        case "schedule" | "size" | "permutation":
+        case "draw":
+            return Rows.OWN if node.setting("per") == "row" else Rows.NONE
+        case "schedule" | "size" | "permutation" | "weight":
             return Rows.NONE
-        case "read":
+        case "read" | "latch":
             return Rows.OTHER  # written from the rows of earlier batches
         case "apply" | "member" | "permute_rows" | "unpermute_rows":
             return max(rows)

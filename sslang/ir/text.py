@@ -20,7 +20,9 @@ def graph_text(graph: Graph) -> str:
     width = min(72, max((len(line) for line in left), default=0))
     lines = [f"{a.ljust(width)}  # {b}" for a, b in zip(left, right, strict=True)]
     lines += [f"output {key} = {name}" for key, name in graph.outputs.items()]
-    lines += [f"write {state} <- {name}" for state, name in graph.writes.items()]
+    for state, write in graph.writes.items():
+        place = state if write.index is None else f"{state}[{write.index}]"
+        lines.append(f"write {place} <- {write.value}")
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from sslang.ir.graph import (
     APPLY,
+    DRAW,
     IMAGE,
+    INPUT,
+    LATCH,
     MEMBER,
     PERMUTATION,
     PERMUTE,
@@ -12,13 +15,17 @@ from sslang.ir.graph import (
     SCHEDULE,
     SIZE,
     UNPERMUTE,
+    WEIGHT,
     Graph,
 )
 from sslang.ops import PRIMITIVES
 from sslang.types import TensorType, Type
 from sslang.types.dims import scale
 
-_OWN = frozenset((IMAGE, APPLY, MEMBER, PERMUTATION, PERMUTE, UNPERMUTE, READ, SCHEDULE, SIZE))
+_OWN = frozenset((
+    IMAGE, INPUT, DRAW, APPLY, MEMBER, PERMUTATION, PERMUTE, UNPERMUTE, READ, LATCH, WEIGHT,
+    SCHEDULE, SIZE,
+))  # fmt: skip
 
 
 def verify(graph: Graph) -> None:

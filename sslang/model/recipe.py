@@ -242,11 +242,21 @@ class LinearProbe(Word):
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="decay of the SGD")
 
 
+class Accuracy(Word):
+    """The share of test images whose largest feature is the one of their class.
+
+    For features that are a classifier's output: one a class.
+    """
+
+    role: ClassVar[str] = "evaluate"
+    word: ClassVar[str] = "accuracy"
+
+
 WORDS: dict[str, type[Word]] = {
     cls.word: cls
     for cls in (
         Embedded, ImageFolder, Cifar10, Cifar100, Stl10, FashionMnist, ImageNet,
-        Sgd, AdamW, Lars, GlobalNorm, TensorNorm, Group, Knn, LinearProbe,
+        Sgd, AdamW, Lars, GlobalNorm, TensorNorm, Group, Knn, LinearProbe, Accuracy,
     )
 }  # fmt: skip
 
@@ -271,7 +281,9 @@ class Recipe(BaseModel):
     clip: GlobalNorm | TensorNorm | None = Field(None, description="limit on gradients")
     freeze: tuple[Any, ...] = Field((), description="selectors of what is not trained")
     groups: tuple[Group, ...] = Field((), description="parameters with settings of their own")
-    evaluate: tuple[Knn | LinearProbe, ...] = Field((), description="knn, linear_probe, or a list")
+    evaluate: tuple[Knn | LinearProbe | Accuracy, ...] = Field(
+        (), description="knn, linear_probe, accuracy, or a list"
+    )
     crop: Annotated[float, Field(ge=0.1, le=1)] = Field(
         0.875, description="share of the shorter side that evaluation's centre crop keeps"
     )

@@ -13,12 +13,9 @@ from sslang.std import prelude_files
 from sslang.syntax import tree
 from sslang.syntax.parser import MAX_CHARACTERS, parse
 
-_LATER = {
-    "bank": "memory banks",
-    "weight": "trained weights outside a net",
-    "state": "states of their own",
-}
 MAX_BASES = 30
+STATES = ("queue", "bank", "state")
+FIRST_PHASE = "pretrain"
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,18 @@ class Namespace:
 
 
 @dataclass(eq=False)
+class Phase:
+    """A block of a file with a loss of its own: its names, over those of the file, and writes."""
+
+    name: str
+    entries: dict[str, Entry]
+    writes: list[tree.Write]
+    span: Span
+
+
+@dataclass(eq=False)
 class Module:
-    """A file read: its method line, names, writes and recipes."""
+    """A file read: its method line, names, writes, phases and recipes."""
 
     source: Source
     method: tree.Method | None
@@ -64,17 +71,40 @@ class Module:
     assumes: list[tree.Assume]
     diagnostics: list[Diagnostic]
     home: Namespace | None = None  # where its right sides look names up; None: the resolved spec
+    phases: dict[str, Phase] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
 class Resolved:
-    """One namespace after all overlays, and what led to it."""
+    """One namespace after all overlays, and what led to it.
+
+    `phase_blocks` are the file's phases after the overlays; `phases` gives a namespace for each.
+    """
 
     module: Module
     recipe: str | None
     namespace: Namespace
     overrides: tuple[str, ...]
     diagnostics: list[Diagnostic]
+    writes: list[tree.Write]
+    assumes: list[tree.Assume]
+    phase_blocks: dict[str, Phase] = field(default_factory=dict)
+    phase: str = FIRST_PHASE
+    own: frozenset[str] = frozenset()  # names that the phase itself declares or binds
+
+    def phases(self) -> tuple[Resolved, ...]:
+        """The spec as each phase sees it, in order; a top-level `loss` is the first, pretrain."""
+        blocks = (
+            [replace(self)] if "loss" in self.namespace.entries or not self.phase_blocks else []
+        )
+        for block in self.phase_blocks.values():
+            names = Namespace({**self.namespace.entries, **block.entries}, self.namespace.parent)
+            seen = replace(
+                self, namespace=names, writes=[*self.writes, *block.writes], phase=block.name,
+                own=frozenset(block.entries),
+            )  # fmt: skip
+            blocks.append(seen)
+        return tuple(blocks)
 
 
 def read(path: Path) -> Source:
@@ -118,6 +148,7 @@ def load(source: Source) -> Module:
     file, diagnostics = parse(source)
     module = Module(source, None, Namespace(parent=prelude().namespace), [], {}, [], diagnostics)
     _declare(file, module)
+    _phases_hide(module)
     if module.method is None and not diagnostics:
         span = Span(source, 0, min(1, len(source.text)))
         module.diagnostics.append(
@@ -135,8 +166,6 @@ def _declare(file: tree.File, module: Module) -> None:
             case tree.Declaration(kind, targets, value):
                 for target in targets:
                     _add(module, Entry(target.name, kind, value, target, module.home, target.span))
-                if kind in _LATER:
-                    _not_yet(module, statement, _LATER[kind])
             case tree.Binding(target, value):
                 entry = Entry(target.name, "binding", value, target, module.home, target.span)
                 _add(module, entry)
@@ -155,16 +184,42 @@ def _declare(file: tree.File, module: Module) -> None:
             case tree.Assume():
                 module.assumes.append(statement)
             case tree.Phase():
-                _not_yet(module, statement, "phases")
+                _phase(module, statement)
             case _:
                 module.diagnostics.append(
                     Diagnostic("E101", "this statement cannot stand here", statement.span)
                 )
 
 
-def _not_yet(module: Module, statement: tree.Node, what: str) -> None:
-    message = f"{what} are not compiled by this version"
-    module.diagnostics.append(Diagnostic("E210", message, statement.span.first_line))
+def _phase(module: Module, statement: tree.Phase) -> None:
+    """Read the block of a phase; it may give `loss`, `features` and fields of the recipe anew."""
+    span = statement.span.first_line
+    if statement.name in module.phases or statement.name == FIRST_PHASE:
+        first = module.phases.get(statement.name)
+        _twice(module, statement.name, span, span if first is None else first.span)
+        return
+    block = Module(module.source, None, Namespace(parent=module.namespace.parent), [], {}, [], [])
+    block.home = module.home
+    allowed = (tree.Declaration, tree.Binding, tree.Function, tree.Write)
+    for inner in statement.body.statements:
+        if not isinstance(inner, allowed):
+            message = "this statement cannot stand in a phase"
+            module.diagnostics.append(Diagnostic("E101", message, inner.span.first_line))
+    kept = tuple(s for s in statement.body.statements if isinstance(s, allowed))
+    _declare(tree.File(kept, span=statement.span), block)
+    module.diagnostics.extend(block.diagnostics)
+    module.phases[statement.name] = Phase(
+        statement.name, block.namespace.entries, block.writes, span
+    )
+
+
+def _phases_hide(module: Module) -> None:
+    """E202 where a phase declares a name that the file has, other than loss, features, fields."""
+    for phase in module.phases.values():
+        for name, entry in phase.entries.items():
+            above = module.namespace.entries.get(name)
+            if above is not None and name not in (*FIELDS, "loss", "features"):
+                _twice(module, name, entry.span, above.span)
 
 
 def _add(module: Module, entry: Entry) -> None:
@@ -228,13 +283,17 @@ def resolve(
     """Lay the recipe (`default` if none is named and there is one), then the overrides, over."""
     found: list[Diagnostic] = []
     namespace = Namespace(dict(module.namespace.entries), module.namespace.parent)
-    result = Resolved(module, None, namespace, tuple(o.span.text for o in overrides), found)
+    blocks = {n: replace(p, entries=dict(p.entries)) for n, p in module.phases.items()}
+    result = Resolved(
+        module, None, namespace, tuple(o.span.text for o in overrides), found,
+        list(module.writes), list(module.assumes), blocks,
+    )  # fmt: skip
     name = recipe if recipe is not None else ("default" if "default" in module.recipes else None)
     if name is not None:
         result.recipe = name
         chain = _linear(module, name, found)
         for layer, own in chain:
-            _overlay(result, layer.body.statements, layer.name, own)
+            _overlay(result, layer.body.statements, layer.name, own, result.namespace.entries)
     _override(result, overrides)
     return result
 
@@ -284,15 +343,18 @@ def _overlay(
     statements: Iterable[tree.Node],
     layer: str,
     own: bool,
+    entries: dict[str, Entry],
 ) -> None:
-    entries = result.namespace.entries
+    """Lay statements of a recipe over `entries`: those of the file, or of one of its phases."""
     seen: dict[str, Span] = {}
     for statement in statements:
-        if isinstance(statement, tree.Nested):
-            message = "recipes of phases are not compiled by this version"
-            result.diagnostics.append(Diagnostic("E210", message, statement.span))
+        if isinstance(statement, tree.Nested) and entries is result.namespace.entries:
+            _overlay_phase(result, statement, layer, own)
             continue
-        if not isinstance(statement, tree.Binding) or statement.target.items:
+        if isinstance(statement, tree.Assume):
+            result.assumes.append(statement)
+            continue
+        if not isinstance(statement, tree.Binding):
             message = "a recipe holds `name = expression`"
             result.diagnostics.append(Diagnostic("E101", message, statement.span))
             continue
@@ -311,11 +373,23 @@ def _overlay(
                     Diagnostic("E205", message, statement.target.span, hint=hint)
                 )
             continue
-        _replace(result, name, statement, layer)
+        _replace(result, name, statement, layer, entries)
 
 
-def _replace(result: Resolved, name: str, statement: tree.Binding, layer: str) -> None:
-    entries = result.namespace.entries
+def _overlay_phase(result: Resolved, nested: tree.Nested, layer: str, own: bool) -> None:
+    block = result.phase_blocks.get(nested.name)
+    if block is not None:
+        _overlay(result, nested.body.statements, layer, own, block.entries)
+    elif own:
+        message = f"the spec has no phase `{nested.name}`"
+        hint = nearest(nested.name, result.phase_blocks) or "fields of a recipe are `name = ...`"
+        span = nested.span.first_line
+        result.diagnostics.append(Diagnostic("E205", message, span, hint=hint))
+
+
+def _replace(
+    result: Resolved, name: str, statement: tree.Binding, layer: str, entries: dict[str, Entry]
+) -> None:
     old = entries.get(name)
     if old is None:
         entries[name] = Entry(
@@ -326,10 +400,17 @@ def _replace(result: Resolved, name: str, statement: tree.Binding, layer: str) -
         message = f"`{name}` is a function; an overlay replaces values"
         result.diagnostics.append(Diagnostic("E211", message, statement.target.span))
         return
-    entries[name] = replace(
+    if bool(statement.target.items) and (old.target is None or not old.target.items):
+        message = f"`{name}` is not a family in the spec"
+        result.diagnostics.append(Diagnostic("E211", message, statement.target.span))
+        return
+    changed = replace(
         old, value=statement.value, layer=layer, span=statement.target.span,
         declared=old.declared or old.value,
     )  # fmt: skip
+    if statement.target.items:
+        changed = replace(changed, target=statement.target)
+    entries[name] = changed
 
 
 def _override(result: Resolved, overrides: Sequence[tree.Binding]) -> None:
@@ -345,4 +426,4 @@ def _override(result: Resolved, overrides: Sequence[tree.Binding]) -> None:
             message = f"the spec declares no `{name}`"
             result.diagnostics.append(Diagnostic("E205", message, override.target.span, hint=hint))
             continue
-        _replace(result, name, override, "command line")
+        _replace(result, name, override, "command line", entries)

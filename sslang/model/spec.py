@@ -20,6 +20,7 @@ class Spec(BaseModel):
     overrides: tuple[str, ...]
     text: str  # the resolved text, the standard library's part inlined; it is itself a spec
     recipe: Recipe | None
+    assumes: tuple[tuple[str, str], ...] = ()  # what the user vouches for, and why
     settings: dict[str, str]  # flat: every param and field of the recipe, as written
 
     @property

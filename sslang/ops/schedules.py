@@ -50,7 +50,8 @@ class Ramp(Schedule):
 
     With progress p = t / n after a warm-up of w steps, p = (t - w) / (n - w); below w the value
     is a * t / w. `per_epoch` floors t to its epoch; `closed` reaches the end at the last step
-    (p = t / (n - 1)); `shift` steps are looked ahead; `over` ends the ramp early.
+    (p = t / (n - 1)), with `per_epoch` at the last epoch; `shift` steps are looked ahead; `over`
+    ends the ramp early.
     """
 
     shape: Literal["cosine", "linear"]
@@ -72,7 +73,8 @@ class Ramp(Schedule):
         warm = 0.0 if self.warmup is None else self.warmup.steps(clock.epoch)
         if step < warm:
             return self.start * step / warm
-        length = total - warm - (1 if self.closed else 0)
+        last = clock.epoch if self.per_epoch else 1.0
+        length = total - warm - (last if self.closed else 0)
         progress = min(1.0, max(0.0, (step - warm) / length)) if length > 0 else 1.0
         if self.shape == "cosine":
             progress = 0.5 * (1 - math.cos(math.pi * progress))

@@ -36,7 +36,7 @@ def join_members(graph: Graph) -> Graph:
 def _joined(node: Node, known: dict[str, Node]) -> str | None:
     """The value whose members, all and in order, the node reads."""
     along_rows = node.op == APPLY or (node.op == "concat" and node.setting("axis") == 0)
-    if not along_rows or len(node.inputs) < 2:
+    if not along_rows or len(node.inputs) < 2 or node.setting("drop_path"):
         return None
     members = [known[i] for i in node.references]
     sources = {m.inputs[0] for m in members if m.op == MEMBER}

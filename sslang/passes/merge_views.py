@@ -32,7 +32,7 @@ def _candidates(graph: Graph) -> list[list[str]]:
             continue
         source = node.inputs[0]
         assert isinstance(source, str)
-        key = (node.setting("net"), node.setting("group"), types[source])
+        key = (node.settings, types[source])
         groups.setdefault(key, []).append(node.name)
     return [names for names in groups.values() if len(names) > 1]
 
@@ -50,8 +50,8 @@ def _merge(graph: Graph, group: list[str]) -> Graph:
         first.type, shape=(scale(first.type.shape[0], len(group)), *first.type.shape[1:])
     )
     name = f"{first.name}_all"
-    settings = (("net", first.setting("net")), ("views", len(group)),
-                ("group", first.setting("group")), ("joint", False))  # fmt: skip
+    changed = {**dict(first.settings), "views": len(group), "joint": False}
+    settings = tuple(changed.items())
     merged = Node(name, APPLY, tuple(m.inputs[0] for m in members), settings, rows, first.span)
     parts = [
         Node(m.name, MEMBER, (name,), (("at", at), ("of", len(group))), m.type, m.span)

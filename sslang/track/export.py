@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _RESNET = {"width": 1.0, "stem": "imagenet", "channels": 3}
+# What a ResNet of torchvision's form has; another one is built by sslang alone.
+_RESNET_FORM = {
+    "norm": "batch", "weight_standardized": False, "stages": 4, "preactivation": False,
+}  # fmt: skip
 _VIT = {"mlp_ratio": 4.0, "channels": 3}
 _TORCHVISION_DEPTHS = (18, 34, 50, 101, 152)
 
@@ -42,6 +46,15 @@ encoder = VisionTransformer(**json.load(open("config.json"))["model_arguments"])
 encoder.load_state_dict(load_file("model.safetensors"))
 encoder.eval()
 """
+_LOAD_SSLANG = """\
+import json
+from safetensors.torch import load_file
+from sslang.emit.nets.{module} import {name}
+
+encoder = {name}(**json.load(open("config.json"))["arguments"])
+encoder.load_state_dict(load_file("model.safetensors"))
+encoder.eval()
+"""
 _LOAD_BUILD = """\
 from build import build
 
@@ -54,14 +67,15 @@ def export_encoder(
 ) -> list[Path]:
     """Write the encoder into `folder`; the files written.
 
-    `config["architecture"]` is "resnet" or "vit" and `config["arguments"]` holds the keyword
-    arguments of the builder of that name in `sslang.emit.nets`; whatever else `config` holds
-    (JSON values) is kept as it is. `state_dict` is that of the built net, without a prefix.
+    `config["architecture"]` is the dotted path of a builder in `sslang.emit.nets` and
+    `config["arguments"]` holds its keyword arguments; whatever else `config` holds (JSON values)
+    is kept as it is. A net that neither torchvision nor timm nor a page of plain torch builds is
+    built by sslang. `state_dict` is that of the built net, without a prefix.
     Raises DiagnosticError E716 where the files cannot be written.
     """
     from safetensors.torch import save
 
-    how = _ARCHITECTURES[config["architecture"]](config["arguments"])
+    how = _loading(config["architecture"], config["arguments"])
     weights = {
         name: tensor.detach().cpu().contiguous().clone() for name, tensor in state_dict.items()
     }
@@ -95,7 +109,21 @@ class _Loading:
     config: Mapping[str, object]
 
 
-def _resnet(given: Mapping[str, Any]) -> _Loading:
+def _loading(path: str, arguments: Mapping[str, Any]) -> _Loading:
+    name = path.rpartition(".")[2]
+    known = _ARCHITECTURES.get(name)
+    if known is not None:
+        found = known(arguments)
+        if found is not None:
+            return found
+    module = path.removeprefix("sslang.emit.nets.").rpartition(".")[0]
+    config = {"arguments": dict(arguments), "library": "sslang", "model": path}
+    return _Loading(_LOAD_SSLANG.format(module=module, name=name), config)
+
+
+def _resnet(given: Mapping[str, Any]) -> _Loading | None:
+    if given.get("stem") == "patch" or any(given.get(k, v) != v for k, v in _RESNET_FORM.items()):
+        return None
     arguments = {**_RESNET, **given}
     model = f"resnet{arguments['depth']}"
     plain = all(arguments[name] == value for name, value in _RESNET.items())
@@ -127,7 +155,7 @@ def _vit(given: Mapping[str, Any]) -> _Loading:
     return _Loading(_LOAD_TIMM, config)
 
 
-_ARCHITECTURES: dict[str, Callable[[Mapping[str, Any]], _Loading]] = {
+_ARCHITECTURES: dict[str, Callable[[Mapping[str, Any]], _Loading | None]] = {
     "resnet": _resnet,
     "vit": _vit,
 }

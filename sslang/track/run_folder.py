@@ -99,6 +99,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def phases(self) -> Path:
+        """The nets at the end of each phase, a folder of checkpoints each."""
+        return self.path / "phases"
+
+    @property
     def artifacts(self) -> Path:
         return self.path / "artifacts"
 

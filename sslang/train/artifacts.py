@@ -12,6 +12,7 @@ from sslang.emit.graph import printed
 from sslang.emit.nets.net import Net
 from sslang.ir.graph import APPLY
 from sslang.ir.picture import graph_svg
+from sslang.ir.program import NetPlan
 from sslang.ir.text import graph_text
 from sslang.track.export import export_encoder
 from sslang.track.files import write_atomic
@@ -21,21 +22,32 @@ from sslang.track.run_folder import RunFolder
 from sslang.train.learner import Learner
 
 
-def write_texts(folder: RunFolder, recorder: Recorder, learner: Learner) -> None:
-    """Source, resolved spec, IR, generated code and the picture of the graph."""
+def write_specs(folder: RunFolder, recorder: Recorder) -> None:
+    """The spec as written and as resolved."""
+    for source in (folder.spec_path, folder.resolved_path):
+        path = folder.artifacts / source.name
+        write_atomic(path, source.read_text(encoding="utf-8"))
+        recorder.artifact(path)
+
+
+def write_texts(folder: RunFolder, recorder: Recorder, learner: Learner, phase: str) -> None:
+    """IR, generated code and the picture of the graph, of a later `phase` under its name."""
     program, method = learner.program, learner.method
     pairs = [pair for average in program.averages for pair in average.pairs]
     texts = {
-        "spec.ssl": folder.spec_path.read_text(encoding="utf-8"),
-        "resolved.ssl": program.spec.text,
         "ir.txt": graph_text(method.graph),
         "generated.py": generated(learner),
         "graph.svg": graph_svg(program.step, title=program.spec.method, averages=pairs),
     }
     for name, text in texts.items():
-        path = folder.artifacts / name
+        path = folder.artifacts / _of_phase(name, phase)
         write_atomic(path, text)
         recorder.artifact(path)
+
+
+def _of_phase(name: str, phase: str) -> str:
+    stem, dot, suffix = name.partition(".")
+    return f"{stem}_{phase}{dot}{suffix}" if phase else name
 
 
 def generated(learner: Learner) -> str:
@@ -47,21 +59,26 @@ def generated(learner: Learner) -> str:
     )
 
 
-def write_views(folder: RunFolder, recorder: Recorder, learner: Learner, batch: Batch) -> None:
+def write_views(
+    folder: RunFolder, recorder: Recorder, learner: Learner, batch: Batch, phase: str
+) -> None:
     """A sheet of the first images under every view, as the first step sees them."""
     views = learner.views(batch.pixels, batch.sizes)
-    path = folder.artifacts / "views.png"
+    path = folder.artifacts / _of_phase("views.png", phase)
     contact_sheet([_shown(v) for v in views], path, names=list(learner.method.view_code.views))
     recorder.artifact(path)
 
 
 def _shown(view: Tensor) -> Tensor:
-    """Values of a view moved into 0..1, where a normalisation has taken them out of it."""
+    """Values of a view moved into 0..1 where they lie outside, and its channels made three."""
     view = view[:16].float().cpu()
-    if view.min() >= 0 and view.max() <= 1:
-        return view
-    low, high = view.amin((0, 2, 3), keepdim=True), view.amax((0, 2, 3), keepdim=True)
-    return (view - low) / (high - low).clamp_min(1e-6)
+    if view.min() < 0 or view.max() > 1:
+        low, high = view.amin((0, 2, 3), keepdim=True), view.amax((0, 2, 3), keepdim=True)
+        view = (view - low) / (high - low).clamp_min(1e-6)
+    if view.shape[1] == 1:
+        return view.expand(-1, 3, -1, -1)
+    missing = 3 - view.shape[1]
+    return view if not missing else torch.cat([view, view[:, :1].expand(-1, missing, -1, -1)], 1)
 
 
 def write_curve(folder: RunFolder, recorder: Recorder, title: str) -> None:
@@ -71,29 +88,47 @@ def write_curve(folder: RunFolder, recorder: Recorder, title: str) -> None:
     recorder.artifact(path)
 
 
-def write_encoder(folder: RunFolder, recorder: Recorder, learner: Learner) -> Path | None:
-    """The net whose output is `features`, for other programs; None where there is not just one."""
-    program = learner.program
-    if program.features is None:
-        return None
-    last = program.features.node(program.features.outputs["features"])
-    if last.op != APPLY:
-        return None
-    name = last.setting("net")
-    plan, net = program.net(name), learner.method.net(name)
+def write_encoder(
+    folder: RunFolder, recorder: Recorder, learner: Learner, phase: str
+) -> Path | None:
+    """The encoders that `features` reads, for other programs; the first, None where there is none.
+
+    One is in `encoder`; of several each is in a folder of its name.
+    """
+    found = _encoders(learner)
+    written = []
+    for plan in found:
+        name = "encoder" if len(found) == 1 else f"encoder_{plan.name}"
+        written.append(_write_encoder(folder, recorder, learner, plan, _of_phase(name, phase)))
+    return written[0] if written else None
+
+
+def _encoders(learner: Learner) -> list[NetPlan]:
+    features = learner.program.features
+    if features is None:
+        return []
+    names = [node.setting("net") for node in features.nodes if node.op == APPLY]
+    sources = {copy: source for a in learner.program.averages for copy, source in a.pairs}
+    plans = [learner.program.net(name) for name in dict.fromkeys(names)]
+    kinds = {plan.name: learner.program.net(sources.get(plan.name, plan.name)) for plan in plans}
+    return [p for p in plans if kinds[p.name].kind == "encoder" and len(p.stages) == 1]
+
+
+def _write_encoder(
+    folder: RunFolder, recorder: Recorder, learner: Learner, plan: NetPlan, title: str
+) -> Path:
+    program, net = learner.program, learner.method.net(plan.name)
     assert isinstance(net, Net)
-    if len(plan.stages) != 1:
-        return None
     path, arguments = plan.stages[0]
     config = {
-        "architecture": path.rpartition(".")[2],
+        "architecture": path,
         "arguments": dict(arguments),
         "method": program.spec.method,
         "spec_hash": program.spec.hash,
         "input": _input(learner),
     }
     state = {k: v for k, v in net[0].state_dict().items() if isinstance(v, torch.Tensor)}
-    target = folder.artifacts / "encoder"
+    target = folder.artifacts / title
     export_encoder(target, state, config)
     recorder.artifact(target)
     return target

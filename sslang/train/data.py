@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sslang.data.labelled import Labelled
 from sslang.data.source import Source
 from sslang.data.sources import open_source
 from sslang.diagnostics import Diagnostic, DiagnosticError
@@ -23,9 +24,20 @@ class Data:
     test: Source
     name: str
 
+    @property
+    def dims(self) -> dict[str, int]:
+        """The sizes that a spec calls `dataset` and `classes`."""
+        found = {"dataset": len(self.train)}
+        if self.train.classes is not None:
+            found["classes"] = len(self.train.classes)
+        return found
+
 
 def open_data(program: Program) -> Data:
-    """Open what the recipe's `data` names; what goes wrong points at that line."""
+    """Open what the recipe's `data` names; what goes wrong points at that line.
+
+    A phase whose loss reads `label` trains on the images that have one.
+    """
     recipe = _recipe(program)
     options: dict[str, Any] = {n: getattr(recipe.data, n) for n in type(recipe.data).model_fields}
     try:
@@ -39,6 +51,11 @@ def open_data(program: Program) -> Data:
                 for d in error.diagnostics
             )
         ) from None
+    if "label" in program.reads:
+        train = Labelled(train)
+        if len(train) == 0:
+            message = f"the phase `{program.phase}` reads labels, and the data has none"
+            raise DiagnosticError(Diagnostic("E608", message, program.spans.get("data")))
     return Data(train, test, recipe.data.word)
 
 

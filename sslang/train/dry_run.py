@@ -8,7 +8,7 @@ from sslang.data.batches import Batches
 from sslang.ir.program import Program
 from sslang.ops.schedules import Clock, Schedule, value_at
 from sslang.train.options import RunOptions
-from sslang.train.run import PHASE, prepare
+from sslang.train.run import prepare
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ def dry_run(program: Program, options: RunOptions) -> Rehearsal:
     data, learner = prepare(program, options)
     with Batches(
         data.train, learner.recipe.batch, last_batch=learner.recipe.last_batch,
-        seed=options.seed, phase=PHASE, device=learner.device, workers=0,
+        seed=options.seed, phase=program.phase, device=learner.device, workers=0,
     ) as batches:  # fmt: skip
         batch = next(batches)
-        report = learner.train_step(batch.pixels, batch.sizes)
+        report = learner.train_step(batch.pixels, batch.sizes, index=batch.index, label=batch.label)
     counts: dict[str, int] = {}
     for name, parameter in learner.method.trained():
         net = name.split(".")[0]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sslang.data.batches import all_images
 from sslang.data.source import Source
+from sslang.diagnostics import Diagnostic, DiagnosticError
+from sslang.evaluate.health import effective_rank, embedding_std
 from sslang.evaluate.knn import knn_hits
 from sslang.evaluate.linear import linear_probe
 from sslang.evaluate.sgd_probe import sgd_probe
-from sslang.model.recipe import Knn, LinearProbe
+from sslang.model.recipe import Accuracy, Knn, LinearProbe
+from sslang.track.files import write_atomic
+from sslang.track.run_folder import RunFolder
 from sslang.train.learner import Learner
 
 _BATCH = 256
@@ -46,6 +53,60 @@ class Evaluator:
         return Features(train, train_labels, test, test_labels)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured at one time: hits by metric, bool [M], and the health of the features."""
+
+    hits: dict[str, Tensor]
+    health: dict[str, float]
+
+    def rates(self) -> dict[str, float]:
+        """Every figure by its name."""
+        return {n: float(right.double().mean()) for n, right in self.hits.items()} | self.health
+
+    def state(self) -> dict[str, Any]:
+        """As plain values, for a checkpoint."""
+        return {"hits": self.hits, "health": self.health}
+
+    @staticmethod
+    def load(state: dict[str, Any]) -> Evaluation:
+        return Evaluation(state["hits"], state["health"])
+
+
+def evaluate(learner: Learner, evaluator: Evaluator) -> Evaluation:
+    """Every evaluation of the recipe, and the spread and rank of the test features."""
+    features = evaluator.features(learner)
+    found = {
+        metric_name(e): hits(e, features, learner.method.seed) for e in learner.recipe.evaluate
+    }
+    health = {
+        "eval/embedding_std": float(embedding_std(features.test)),
+        "eval/effective_rank": float(effective_rank(features.test)),
+    }
+    return Evaluation(found, health)
+
+
+def write_evaluation(
+    folder: RunFolder, learner: Learner, final: Evaluation, before: Evaluation, phase: str
+) -> Path:
+    """Protocols and, image by image, what was classified rightly: for comparisons in pairs."""
+    record = {
+        metric_name(e): {
+            "protocol": protocol(e),
+            "hits": _bits(final.hits[metric_name(e)]),
+            "hits_at_init": _bits(before.hits[metric_name(e)]),
+        }
+        for e in learner.recipe.evaluate
+    }
+    path = folder.artifacts / (f"evaluation_{phase}.json" if phase else "evaluation.json")
+    write_atomic(path, json.dumps(record, indent=1) + "\n")
+    return path
+
+
+def _bits(right: Tensor) -> str:
+    return "".join("1" if r else "0" for r in right.tolist())
+
+
 def _labelled(source: Source) -> bool:
     return any(source.label(i) >= 0 for i in range(len(source)))
 
@@ -61,9 +122,14 @@ def collect(learner: Learner, source: Source, workers: int) -> tuple[Tensor, Ten
     return torch.cat(found), torch.cat(labels)
 
 
-def hits(evaluation: Knn | LinearProbe, features: Features, seed: int) -> Tensor:
+Wanted = Knn | LinearProbe | Accuracy
+
+
+def hits(evaluation: Wanted, features: Features, seed: int) -> Tensor:
     """Whether each test image is classified rightly: bool [M], on the CPU."""
     data = (features.train, features.train_labels, features.test, features.test_labels)
+    if isinstance(evaluation, Accuracy):
+        return _argmax_hits(features)
     if isinstance(evaluation, Knn):
         k = min(evaluation.k, len(features.train))
         return knn_hits(*data, k=k, temperature=evaluation.temperature)
@@ -80,12 +146,29 @@ def hits(evaluation: Knn | LinearProbe, features: Features, seed: int) -> Tensor
     )
 
 
-def metric_name(evaluation: Knn | LinearProbe) -> str:
-    return "eval/knn_top1" if isinstance(evaluation, Knn) else "eval/linear_top1"
+def _argmax_hits(features: Features) -> Tensor:
+    labels = features.test_labels
+    if int(labels.max()) >= features.test.shape[1]:
+        message = (
+            f"`accuracy` needs a feature for each class, and there are {features.test.shape[1]}"
+        )
+        raise DiagnosticError(
+            Diagnostic("E720", message, hint="let `features` be the classifier's output")
+        )
+    return (features.test.argmax(1) == labels).cpu()
 
 
-def protocol(evaluation: Knn | LinearProbe) -> str:
+def metric_name(evaluation: Wanted) -> str:
+    return _METRICS[type(evaluation)]
+
+
+_METRICS = {Knn: "eval/knn_top1", LinearProbe: "eval/linear_top1", Accuracy: "eval/accuracy"}
+
+
+def protocol(evaluation: Wanted) -> str:
     """The protocol in words, for the record of the run."""
+    if isinstance(evaluation, Accuracy):
+        return "the largest feature is the class"
     if isinstance(evaluation, Knn):
         return f"weighted kNN, k = {evaluation.k}, temperature = {evaluation.temperature:g}"
     if evaluation.lr is None:

@@ -35,7 +35,8 @@ class StepReport:
 class Learner:
     """Method, optimizer and clock. `step` is the number of the next step, t.
 
-    `images` is the size of the training set, which makes epochs into steps.
+    `images` is the size of the training set, which makes epochs into steps; `classes` the number
+    of its classes, where the spec uses it. `weights` are tensors of nets to begin with, by name.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class Learner:
         program: Program,
         *,
         images: int,
+        classes: int | None = None,
         seed: int = 0,
+        weights: Mapping[str, Tensor] | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         autocast: torch.dtype | None = None,
@@ -60,7 +63,10 @@ class Learner:
         self.steps_per_epoch = steps_per_epoch(recipe, images)
         self.total_steps = round(recipe.length.steps(self.steps_per_epoch))
         self.step = 0
-        self.method = Method(program, seed, passes=passes, device=device, dtype=dtype)
+        dims = {"dataset": images} | ({} if classes is None else {"classes": classes})
+        self.method = Method(
+            program, seed, dims=dims, weights=weights, passes=passes, device=device, dtype=dtype
+        )
         if channels_last:
             self.method.nets.to(memory_format=torch.channels_last)
         self.method.train()
@@ -72,15 +78,29 @@ class Learner:
     def clock(self) -> Clock:
         return Clock(self.step, self.total_steps, self.steps_per_epoch)
 
-    def train_step(self, pixels: Tensor, sizes: NDArray[np.int64] | None = None) -> StepReport:
-        """One step on uint8 images [B, 3, H, W] on the device; `sizes` [B, 2] where they differ."""
+    def train_step(
+        self,
+        pixels: Tensor,
+        sizes: NDArray[np.int64] | None = None,
+        *,
+        index: Tensor | None = None,
+        label: Tensor | None = None,
+    ) -> StepReport:
+        """One step on uint8 images [B, 3, H, W] on the device; `sizes` [B, 2] where they differ.
+
+        `index` int64 [B] (the place of each image in the training set) and `label` int64 [B] are
+        due where the spec reads them; ValueError where one is missing.
+        """
         if sizes is None:
             sizes = np.tile(np.array(pixels.shape[-2:], dtype=np.int64), (len(pixels), 1))
         clock = self.clock
         views = self.views(pixels, sizes)
         with self.precision():
-            result = self.method(views, clock)
+            given = {"index": index, "label": label}
+            inputs = {name: value for name, value in given.items() if value is not None}
+            result = self.method(views, clock, inputs)
         result.loss.backward()
+        self._freeze(clock)
         clip = self.recipe.clip
         if clip is not None:
             clip_gradients(self._parameters, clip.limit, isinstance(clip, TensorNorm))
@@ -90,6 +110,13 @@ class Learner:
         self.method.advance(result, clock)
         self.step += 1
         return StepReport(result.loss.detach(), result.embedding, scheduled)
+
+    def _freeze(self, clock: Clock) -> None:
+        """What is frozen until later has no gradient at all."""
+        frozen = self.method.still_frozen(clock)
+        for name, parameter in self.method.trained() if frozen else ():
+            if name in frozen:
+                parameter.grad = None
 
     def views(self, pixels: Tensor, sizes: NDArray[np.int64]) -> tuple[Tensor, ...]:
         """The views of this step."""
@@ -114,6 +141,7 @@ class Learner:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.method.load_state_dict(state["method"])
+        self.method.constrain()
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = int(state["step"])
 

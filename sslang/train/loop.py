@@ -86,7 +86,7 @@ def train(
     """
     while learner.step < learner.total_steps:
         batch = next(batches)
-        report = learner.train_step(batch.pixels, batch.sizes)
+        report = learner.train_step(batch.pixels, batch.sizes, index=batch.index, label=batch.label)
         interval.add(report.loss, len(batch.pixels))
         done = bool(learner.step == learner.total_steps)
         if learner.step % LOG_EVERY == 0 or done:

@@ -25,6 +25,10 @@ class RunOptions:
     quiet: bool = False
     verbose: bool = False
 
+    def hash_of(self, spec_hash: str) -> str:
+        """The hash of a run of a spec: another precision is another computation."""
+        return spec_hash if self.precision == "float32" else f"{spec_hash}-{self.precision}"
+
     def resolved_device(self) -> str:
         """The device by name; without a wish, CUDA where it is."""
         import torch

@@ -1,62 +1,50 @@
-"""A run from its first line to its last: data, training, evaluation, record."""
+"""A run from its first line to its last: data, training phase by phase, evaluation, record."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from sslang.data.batches import Batches
-from sslang.diagnostics import Diagnostic, DiagnosticError
+from sslang.diagnostics import Diagnostic, DiagnosticError, nearest
 from sslang.ir.program import Program
-from sslang.track import environment, run_folder, store
+from sslang.track import run_folder
 from sslang.track.files import write_atomic
-from sslang.track.recorder import Recorder
 from sslang.track.run_folder import RunFolder
-from sslang.train import artifacts, checkpoint
+from sslang.train import checkpoint
 from sslang.train.data import Data, data_facts, open_data
-from sslang.train.display import Quiet, display
-from sslang.train.evaluation import Evaluator, hits, metric_name, protocol
 from sslang.train.learner import Learner
-from sslang.train.loop import Interval, train
 from sslang.train.options import RunOptions
-from sslang.train.stopping import Stopping
-
-PHASE = "pretrain"
-
-
-@dataclass
-class Outcome:
-    """How a run ended: its folder, whether it is done, what it reached."""
-
-    folder: RunFolder
-    finished: bool
-    exit_code: int
-    results: dict[str, float] = field(default_factory=dict)
-    encoder: Path | None = None
+from sslang.train.pretrained import pretrained_weights, refuse_misfits
+from sslang.train.session import Outcome, Position, Session
 
 
-def prepare(program: Program, options: RunOptions) -> tuple[Data, Learner]:
-    """Data and learner, with every check that needs the data. Raises DiagnosticError."""
+def prepare(
+    program: Program, options: RunOptions, carried: Mapping[str, Tensor] | None = None
+) -> tuple[Data, Learner]:
+    """Data and learner of a phase, with every check that needs the data. Raises DiagnosticError.
+
+    `carried` are the nets of earlier phases; what the spec declares as pretrained is loaded.
+    """
     device = options.resolved_device()
     _check_device(device)
     data = open_data(program)
     problems = data_facts(program, len(data.train))
     if problems:
         raise DiagnosticError(*problems)
+    loaded = pretrained_weights(program)
     learner = Learner(
         program,
         images=len(data.train),
+        classes=data.dims.get("classes"),
         seed=options.seed,
+        weights={**loaded, **(carried or {})},
         device=device,
         autocast=torch.bfloat16 if options.precision == "bfloat16" else None,
         channels_last=options.channels_last,
     )
+    refuse_misfits(program, learner.method.nets.state_dict(), loaded)
     if options.compile:
         learner.method.compile()
     return data, learner
@@ -71,13 +59,48 @@ def _check_device(device: str) -> None:
         raise DiagnosticError(Diagnostic("E704", message, hint="--device cpu")) from None
 
 
-def run(program: Program, options: RunOptions, source_text: str, name: str) -> Outcome:
-    """Train from the start into a new folder."""
-    data, learner = prepare(program, options)
+def run(
+    program: Program,
+    options: RunOptions,
+    source_text: str,
+    name: str,
+    *,
+    phase: str | None = None,
+    begun: RunFolder | None = None,
+) -> Outcome:
+    """Train from the start, or from `phase` on with the nets that the run `begun` had then."""
+    first = _phase_number(program, phase)
+    carried = _carried(program, first, begun)
+    at = Position(first, 0, carried, None)
+    data, learner = prepare(program.phases[first], options, carried)
     folder = run_folder.create(options.out, name)
     write_atomic(folder.spec_path, source_text)
     write_atomic(folder.resolved_path, program.spec.text)
-    return _session(folder, program, options, data, learner, None)
+    return Session(folder, program, options, prepare).run(at, data, learner)
+
+
+def _phase_number(program: Program, phase: str | None) -> int:
+    names = [p.phase for p in program.phases]
+    if phase is None:
+        return 0
+    if phase not in names:
+        hint = nearest(phase, names) or f"its phases: {', '.join(names)}"
+        raise DiagnosticError(Diagnostic("E204", f"the spec has no phase `{phase}`", hint=hint))
+    return names.index(phase)
+
+
+def _carried(program: Program, first: int, begun: RunFolder | None) -> dict[str, Tensor]:
+    """The nets with which a run that starts late begins: those at the end of the phase before."""
+    if begun is None or first == 0:
+        return {}
+    before = program.phases[first - 1].phase
+    loaded = checkpoint.load_latest(begun.phases / before)
+    if loaded is None:
+        message = f"{begun.path} has not finished the phase `{before}`"
+        hint = "resume that run, or begin a new one without --phase"
+        raise DiagnosticError(Diagnostic("E701", message, hint=hint))
+    nets: dict[str, Tensor] = loaded.payload["nets"]
+    return nets
 
 
 def resume(folder: RunFolder, program: Program, options: RunOptions) -> Outcome:
@@ -93,226 +116,16 @@ def resume(folder: RunFolder, program: Program, options: RunOptions) -> Outcome:
         raise DiagnosticError(
             Diagnostic("E701", f"{folder.path} has no checkpoint", hint="begin the run anew")
         )
-    data, learner = prepare(program, options)
-    return _session(folder, program, options, data, learner, loaded)
+    state = loaded.payload
+    number = _phase_number(program, state["phase"])
+    at = Position(number, state["offset"], state["carried"], loaded)
+    data, learner = prepare(program.phases[number], options, state["carried"])
+    return Session(folder, program, options, prepare).run(at, data, learner)
 
 
 def run_hash(program: Program, options: RunOptions) -> str:
     """The spec's hash; another precision is another computation."""
-    if options.precision == "float32":
-        return program.spec.hash
-    return f"{program.spec.hash}-{options.precision}"
-
-
-def _session(
-    folder: RunFolder,
-    program: Program,
-    options: RunOptions,
-    data: Data,
-    learner: Learner,
-    loaded: checkpoint.Loaded | None,
-) -> Outcome:
-    if loaded is not None:  # before the recorder opens the file
-        _refuse_if_live(folder)
-        folder.truncate_metrics(loaded.step)
-    recorder = _recorder(folder, program, options, data, learner, fresh=loaded is None)
-    status: run_folder.Status = "FAILED"
-    try:
-        with display(folder.log_path, quiet=options.quiet, verbose=options.verbose) as shown:
-            outcome = _train(folder, program, options, data, learner, loaded, recorder, shown)
-        status = "FINISHED" if outcome.finished else "KILLED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        recorder.close(status)
-    return outcome
-
-
-def _refuse_if_live(folder: RunFolder) -> None:
-    if folder.is_live():
-        message = f"another process is training into {folder.path}"
-        raise DiagnosticError(Diagnostic("E714", message, hint="wait for it, or begin a new run"))
-
-
-def _recorder(
-    folder: RunFolder,
-    program: Program,
-    options: RunOptions,
-    data: Data,
-    learner: Learner,
-    *,
-    fresh: bool,
-) -> Recorder:
-    spec = program.spec
-    git = environment.git_state(Path.cwd())
-    if fresh:  # a resumed run is read from its resolved spec, which has no recipe any more
-        folder.update(recipe=spec.recipe_name or "", overrides=spec.overrides)
-    record = folder.update(
-        method=spec.method,
-        spec_hash=run_hash(program, options),
-        seed=options.seed,
-        device=str(learner.device),
-        dataset=data.name,
-        versions=environment.versions(),
-        git_commit=git.commit if git is not None else "",
-        git_dirty=git.dirty if git is not None else False,
-    )
-    params: dict[str, object] = {**spec.settings, "seed": options.seed}
-    params["precision"] = options.precision
-    tags = {
-        "method": spec.method,
-        "recipe": record.recipe,
-        "spec_hash": run_hash(program, options),
-        "dataset": data.name,
-        "dataset_digest": data.train.digest,
-    }
-    if git is not None:
-        tags["git_commit"] = git.commit
-    return Recorder(
-        folder,
-        tracking=store.tracking_uri(folder.root, options.tracking),
-        experiment=store.experiment_name("sslang"),
-        params=params,
-        tags=tags,
-    )
-
-
-def _train(
-    folder: RunFolder,
-    program: Program,
-    options: RunOptions,
-    data: Data,
-    learner: Learner,
-    loaded: checkpoint.Loaded | None,
-    recorder: Recorder,
-    shown: Quiet,
-) -> Outcome:
-    evaluator = Evaluator(data.train, data.test, options.workers)
-    can_evaluate = program.features is not None and bool(learner.recipe.evaluate)
-    can_evaluate = can_evaluate and evaluator.possible()
-    interval = Interval()
-    at_init: dict[str, Any] = {}
-    if loaded is not None:
-        learner.load_state_dict(loaded.payload["learner"])
-        interval.load(loaded.payload["interval"], learner.device)
-        at_init = loaded.payload["at_init"]
-        for warning in loaded.warnings:
-            shown.say(f"{warning.code}: {warning.message}; {warning.hint}")
-    shown.say(_opening(folder, program, learner, data))
-    named = _name_skipped(data, shown, 0)
-    with _batches(data, learner, options) as batches:
-        if loaded is None:
-            artifacts.write_texts(folder, recorder, learner)
-            if can_evaluate:
-                at_init = _evaluate(learner, evaluator)
-                metrics = {f"{k}_at_init": v for k, v in _rates(at_init).items()}
-                recorder.log(0, metrics)
-
-        def save(now: Interval) -> None:
-            payload = {"learner": learner.state_dict(), "interval": now.state(), "at_init": at_init}
-            checkpoint.save(folder.checkpoints, learner.step, payload)
-
-        with Stopping(options.save_every) as stopper:
-            if loaded is None:
-                _first_views(folder, recorder, learner, data, options)
-            done = learner.step >= learner.total_steps or train(
-                learner, batches, recorder, shown, stopper, save,
-                evaluator if can_evaluate else None, interval,
-            )  # fmt: skip
-            _name_skipped(data, shown, named)
-            if not done:
-                return Outcome(folder, False, stopper.exit_code)
-    return _finish(folder, recorder, learner, evaluator if can_evaluate else None, at_init)
-
-
-def _batches(data: Data, learner: Learner, options: RunOptions) -> Batches:
-    return Batches(
-        data.train,
-        learner.recipe.batch,
-        last_batch=learner.recipe.last_batch,
-        seed=options.seed,
-        phase=PHASE,
-        device=learner.device,
-        workers=options.workers,
-        first_step=learner.step,
-    )
-
-
-def _first_views(
-    folder: RunFolder, recorder: Recorder, learner: Learner, data: Data, options: RunOptions
-) -> None:
-    with _batches(data, learner, options) as batches:
-        artifacts.write_views(folder, recorder, learner, next(batches))
-
-
-def _name_skipped(data: Data, shown: Quiet, known: int) -> int:
-    """Name the images that could not be read, beyond the first `known`; how many there are."""
-    found = [*data.train.skipped, *data.test.skipped]
-    for skipped in found[known:]:
-        shown.say(f"skipped, unreadable: {skipped.path} ({skipped.reason})")
-    return len(found)
-
-
-def _opening(folder: RunFolder, program: Program, learner: Learner, data: Data) -> str:
-    spec = program.spec
-    recipe = f", recipe {spec.recipe_name}" if spec.recipe_name else ""
-    parameters = sum(p.numel() for _, p in learner.method.trained())
-    return (
-        f"{spec.method}{recipe} on {data.name}: {len(data.train)} images, "
-        f"{parameters / 1e6:.2f} M trained parameters, {learner.total_steps} steps of "
-        f"{learner.recipe.batch} on {learner.device}\n{folder.path}"
-    )
-
-
-def _evaluate(learner: Learner, evaluator: Evaluator) -> dict[str, Tensor]:
-    """Hits of every evaluation of the recipe, by metric."""
-    features = evaluator.features(learner)
-    return {metric_name(e): hits(e, features, learner.method.seed) for e in learner.recipe.evaluate}
-
-
-def _rates(found: dict[str, Tensor]) -> dict[str, float]:
-    return {name: float(right.double().mean()) for name, right in found.items()}
-
-
-def _finish(
-    folder: RunFolder,
-    recorder: Recorder,
-    learner: Learner,
-    evaluator: Evaluator | None,
-    at_init: dict[str, Any],
-) -> Outcome:
-    results: dict[str, float] = {}
-    if evaluator is not None:
-        final = _evaluate(learner, evaluator)
-        results = _rates(final)
-        recorder.log(learner.step, results)
-        results |= {f"{k}_at_init": v for k, v in _rates(at_init).items()}
-        path = folder.artifacts / "evaluation.json"
-        write_atomic(path, _evaluation_record(learner, final, at_init))
-        recorder.artifact(path)
-    artifacts.write_curve(folder, recorder, learner.program.spec.method)
-    encoder = artifacts.write_encoder(folder, recorder, learner)
-    return Outcome(folder, True, 0, results, encoder)
-
-
-def _evaluation_record(
-    learner: Learner, final: dict[str, Tensor], at_init: dict[str, Tensor]
-) -> str:
-    """Protocols and, image by image, what was classified rightly: for comparisons in pairs."""
-    record = {
-        metric_name(e): {
-            "protocol": protocol(e),
-            "hits": _bits(final[metric_name(e)]),
-            "hits_at_init": _bits(at_init[metric_name(e)]),
-        }
-        for e in learner.recipe.evaluate
-    }
-    return json.dumps(record, indent=1) + "\n"
-
-
-def _bits(right: Tensor) -> str:
-    return "".join("1" if r else "0" for r in right.tolist())
+    return options.hash_of(program.spec.hash)
 
 
 def results_line(results: dict[str, float]) -> Sequence[str]:

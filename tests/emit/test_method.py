@@ -9,7 +9,8 @@ import torch
 import sslang
 from sslang.diagnostics import DiagnosticError
 from sslang.emit.graph import printed
-from sslang.emit.method import Method, append_rows, initial_rows
+from sslang.emit.method import Method
+from sslang.emit.states import append_rows, initial_value
 from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import Clock
 from tests.conftest import ROOT, TINY
@@ -77,7 +78,7 @@ def test_a_queue_reads_oldest_first_over_its_end() -> None:
 
 def test_a_queue_begins_on_the_sphere() -> None:
     program = sslang.load(ROOT / "specs/mocov2.ssl", None, TINY["mocov2"])
-    rows = initial_rows(program.states[0], 0)
+    rows = initial_value(program.states[0], 0, {})
     assert rows.shape == (256, 8)
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(256))
     assert rows.mean().abs() < 0.1

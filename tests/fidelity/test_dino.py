@@ -314,10 +314,6 @@ def test_dino_of_a_resnet() -> None:
     assert not torch.allclose(teacher, student)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError,
-    reason="a ramp of `per = epoch, closed = true` ends at its steps less one, not its epochs",
-)  # fmt: skip
 def test_the_teachers_temperature_is_a_linspace_of_epochs() -> None:
     """Both ends in it, constant within an epoch: COLD, the middle, WARM_TAU in 3 epochs."""
     epochs = np.linspace(COLD, WARM_TAU, 3)

@@ -9,7 +9,7 @@ import torch
 
 import sslang
 from sslang.passes import PIPELINE, Pass
-from sslang.train.learner import Learner
+from sslang.train.learner import Learner, StepReport
 from tests.conftest import TINY
 from tests.fidelity.test_methods import images
 
@@ -20,10 +20,22 @@ def trained(
     """The losses and the state after four steps in float64."""
     program = sslang.load(path, None, TINY[path.stem])
     learner = Learner(
-        program, images=640, seed=1, dtype=torch.float64, passes=passes, channels_last=channels_last
+        program,
+        images=640,
+        classes=10,
+        seed=1,
+        dtype=torch.float64,
+        passes=passes,
+        channels_last=channels_last,
     )
-    losses = [learner.train_step(images(64, step)).loss for step in range(4)]
+    losses = [stepped(learner, step).loss for step in range(4)]
     return losses, learner.method.state_dict()
+
+
+def stepped(learner: Learner, step: int) -> StepReport:
+    """One step on 64 images, which are images 64 t .. 64 t + 63 of the set, of ten classes."""
+    index = torch.arange(64 * step, 64 * step + 64)
+    return learner.train_step(images(64, step), index=index, label=index % 10)
 
 
 def differ(

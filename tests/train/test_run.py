@@ -51,7 +51,8 @@ def test_a_run_leaves_its_record(spec: Path, tiny: tuple[str, ...], tmp_path: Pa
     assert outcome.finished
     assert folder.status() == "FINISHED"
     rows = lines(folder.path)
-    assert rows[0].keys() == {"step", "eval/knn_top1_at_init"}
+    measured = ("knn_top1", "effective_rank", "embedding_std")
+    assert rows[0].keys() == {"step", *(f"eval/{name}_at_init" for name in measured)}
     assert rows[1]["step"] == 10
     wanted = {"train/loss", "train/lr", "health/embedding_std", "health/effective_rank"}
     assert wanted <= rows[1].keys()
@@ -60,9 +61,11 @@ def test_a_run_leaves_its_record(spec: Path, tiny: tuple[str, ...], tmp_path: Pa
     assert folder.resolved_path.read_text() == program.spec.text
     names = {p.name for p in folder.artifacts.iterdir()}
     wanted = {"spec.ssl", "resolved.ssl", "ir.txt", "generated.py", "graph.svg", "views.png",
-              "loss.png", "encoder", "evaluation.json"}  # fmt: skip
+              "loss.png", "evaluation.json"}  # fmt: skip
     assert wanted <= names
-    assert (folder.artifacts / "encoder" / "model.safetensors").is_file()
+    encoders = sorted(name for name in names if name.startswith("encoder"))
+    assert encoders == (["encoder_f_ab", "encoder_f_l"] if spec.stem == "cmc" else ["encoder"])
+    assert all((folder.artifacts / e / "model.safetensors").is_file() for e in encoders)
     record = json.loads((folder.artifacts / "evaluation.json").read_text())["eval/knn_top1"]
     hits = record["hits"]
     assert hits.count("1") / len(hits) == pytest.approx(outcome.results["eval/knn_top1"])

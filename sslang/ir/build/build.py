@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sslang.diagnostics import Diagnostic, Span
-from sslang.ir.build import operators, tensors
+from sslang.diagnostics import Diagnostic, Label, Span
+from sslang.ir.build import operators, states
 from sslang.ir.build.configure import as_field
 from sslang.ir.build.context import Context, Scope
-from sslang.ir.build.declarations import write_target
 from sslang.ir.build.names import lookup
+from sslang.ir.build.nets import agreed, net_of
 from sslang.ir.build.text import hidden, resolved_text, settings_text
 from sslang.ir.build.values import (
     Arrow,
@@ -22,10 +23,10 @@ from sslang.ir.build.values import (
     Value,
     describe,
 )
-from sslang.ir.graph import APPLY, Graph
+from sslang.ir.graph import APPLY, Graph, Write
 from sslang.ir.program import AveragePlan, NetPlan, Program, StatePlan
 from sslang.model.recipe import FIELDS, REQUIRED, Recipe
-from sslang.model.resolve import Resolved
+from sslang.model.resolve import STATES, Entry, Resolved
 from sslang.model.spec import Spec
 from sslang.model.validate import problems, validated
 from sslang.ops.nets import PARTS
@@ -35,7 +36,36 @@ from sslang.types import BATCH
 
 
 def build(resolved: Resolved) -> Program:
-    """The program of a resolved spec. What is wrong with it is in its `diagnostics`."""
+    """The program of a resolved spec, its first phase; what is wrong is in its `diagnostics`.
+
+    Phases after the first are in `later`; all share one text and one hash.
+    """
+    parts = [_phase(phase) for phase in resolved.phases()]
+    text = resolved_text(resolved, [(p.resolved, p.touched) for p in parts])
+    settings = settings_text(resolved, parts[0].touched)
+    found = _agree(parts)
+    first, *rest = (_program(part, resolved, text, settings) for part in parts)
+    diagnostics = tuple(dict.fromkeys(d for p in (first, *rest) for d in p.diagnostics))
+    used = frozenset().union(*(p.used for p in (first, *rest)))
+    return replace(first, later=tuple(rest), diagnostics=(*diagnostics, *found), used=used)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What was built of one phase."""
+
+    resolved: Resolved
+    recipe: Recipe | None
+    step: Graph
+    features: Graph | None
+    training: Context
+    contexts: tuple[Context, ...]
+    nets: Mapping[str, BuiltNet]
+    averages: tuple[AveragePlan, ...]
+    touched: tuple[Entry, ...]
+
+
+def _phase(resolved: Resolved) -> _Part:
     recipe_context = Context(resolved, "recipe")
     recipe = _recipe(recipe_context)
     training = Context(resolved, "training")
@@ -46,33 +76,87 @@ def build(resolved: Resolved) -> Program:
         embedding = _same_net(training, features)
         if embedding is not None:
             outputs["embedding"] = embedding
-    step = Graph(tuple(training.nodes), outputs, writes).pruned()
     contexts = (recipe_context, training, evaluation)
+    nets = _nets(training, evaluation)
+    touched = {key: e for c in contexts for key, e in c.touched.items()}
+    return _Part(
+        resolved, recipe, Graph(tuple(training.nodes), outputs, writes).pruned(), features,
+        training, contexts, nets, tuple(_averages(training, evaluation, nets)),
+        tuple(touched.values()),
+    )  # fmt: skip
+
+
+def _nets(training: Context, evaluation: Context) -> dict[str, BuiltNet]:
+    """Every net by name; one that both use has the larger of what is flexible."""
     nets = {**evaluation.nets, **training.nets}
-    touched = list({key: e for c in contexts for key, e in c.touched.items()}.values())
-    diagnostics = (*_diagnostics(resolved, *contexts), *hidden(touched))
+    for name, net in nets.items():
+        other = evaluation.nets.get(name)
+        if other is not None and other is not net:
+            both = agreed(net.arguments, other.arguments, net.flexible)
+            net.arguments = net.arguments if both is None else both
+    return nets
+
+
+def _program(part: _Part, resolved: Resolved, text: str, settings: dict[str, str]) -> Program:
     method = resolved.module.method
-    text = resolved_text(resolved, touched)
     spec = Spec(
         method=method.name if method is not None else "",
         paper=_paper(method),
         recipe_name=resolved.recipe,
         overrides=resolved.overrides,
         text=text,
-        recipe=recipe,
-        settings=settings_text(resolved, touched),
+        recipe=part.recipe,
+        settings=settings,
+        assumes=tuple((a.name, a.reason) for a in resolved.assumes),
     )
+    plans = [_state(s) for s in part.training.states.values()]
     return Program(
         spec=spec,
-        step=step,
-        features=features,
-        nets=tuple(_plan(net) for net in nets.values()),
-        averages=tuple(_averages(training, evaluation, nets)),
-        states=tuple(_state(s, i) for s, i in training.states.values()),
-        diagnostics=diagnostics,
-        spans={name: e.value.span for name, e in resolved.namespace.entries.items()},
-        used=frozenset(e.name for e in touched if e.home is None),
+        phase=part.resolved.phase,
+        step=part.step,
+        features=part.features,
+        nets=tuple(_plan(net) for net in part.nets.values()),
+        averages=part.averages,
+        states=tuple(p for p in plans if p.kind != "weight"),
+        weights=tuple(p for p in plans if p.kind == "weight"),
+        fixed=_fixed(part.step),
+        diagnostics=(*_diagnostics(part.resolved, *part.contexts), *hidden(part.touched)),
+        spans={name: e.value.span for name, e in part.resolved.namespace.entries.items()},
+        used=frozenset(_used(part)),
     )
+
+
+def _used(part: _Part) -> Iterator[str]:
+    """Names of the file that the phase reaches; those of a phase's block as `phase.name`."""
+    for entry in part.touched:
+        if entry.home is None:
+            own = entry.name in part.resolved.own
+            yield f"{part.resolved.phase}.{entry.name}" if own else entry.name
+
+
+def _fixed(step: Graph) -> frozenset[str]:
+    """Nets that every application holds fixed."""
+    applied = [n for n in step.nodes if n.op == APPLY]
+    trained = {n.setting("net") for n in applied if not n.setting("fixed")}
+    return frozenset(n.setting("net") for n in applied) - trained
+
+
+def _agree(parts: Sequence[_Part]) -> list[Diagnostic]:
+    """E305 where two phases need a net of one name built in two ways."""
+    found: list[Diagnostic] = []
+    known: dict[str, BuiltNet] = {}
+    for part in parts:
+        for name, net in part.nets.items():
+            before = known.setdefault(name, net)
+            both = agreed(before.arguments, net.arguments, net.flexible)
+            if both is None:
+                message = f"the net `{name}` was built for {before.input} and meets {net.input}"
+                use = before.first_use
+                labels = () if use is None else (Label(use, "in an earlier phase"),)
+                found.append(Diagnostic("E305", message, net.first_use, labels))
+                continue
+            before.arguments = net.arguments = both
+    return found
 
 
 def _diagnostics(resolved: Resolved, *contexts: Context) -> tuple[Diagnostic, ...]:
@@ -156,27 +240,64 @@ def _field(ctx: Context, name: str, value: Any, span: Span) -> Any:
     return as_field(value)
 
 
-def _training(ctx: Context) -> tuple[dict[str, str], dict[str, str]]:
+def _training(ctx: Context) -> tuple[dict[str, str], dict[str, Write]]:
     """Loss and writes of the step."""
-    entries = ctx.resolved.namespace.entries
+    resolved = ctx.resolved
+    entries = resolved.namespace.entries
     outputs: dict[str, str] = {}
     if "loss" in entries:
         with ctx.collecting():
             outputs["loss"] = _loss(ctx)
     else:
-        method = ctx.resolved.module.method
+        method = resolved.module.method
         span = method.span if method is not None else None
         ctx.diagnostics.append(Diagnostic("E409", "nothing is called `loss`", span))
-    writes: dict[str, str] = {}
-    seen: dict[str, Span] = {}
-    for statement in sorted(ctx.resolved.module.writes, key=lambda w: w.target.name):
-        with ctx.collecting():
-            _write(ctx, statement, writes, seen)
+    writes, seen = _writes(ctx)
+    for state, write, span in ctx.inner_writes.values():
+        writes[state.name] = write
+        seen[state.name] = span
     if any(d.is_error for d in ctx.diagnostics):
         _rest(ctx)
-    for name in ctx.states:
-        if name not in seen:
-            state = ctx.states[name][0]
+    _never_written(ctx, seen)
+    return outputs, writes
+
+
+def _writes(ctx: Context) -> tuple[dict[str, Write], dict[str, Span]]:
+    """Writes of the states that the step reads, and where each stands.
+
+    Others are dropped, with all that only they need; where something is wrong they are looked at
+    nevertheless.
+    """
+    writes: dict[str, Write] = {}
+    seen: dict[str, Span] = {}
+    waiting = sorted(ctx.resolved.writes, key=lambda w: w.target.name)
+    while waiting:
+        broken = any(d.is_error for d in ctx.diagnostics)
+        due = [w for w in waiting if broken or _is_read(ctx, w)]
+        if not due:
+            break
+        waiting = [w for w in waiting if w not in due]
+        for statement in due:
+            with ctx.collecting():
+                for state, write in states.write(ctx, statement, Scope(), seen):
+                    writes[state.name] = write
+    return writes, seen
+
+
+def _is_read(ctx: Context, write: tree.Write) -> bool:
+    """Whether what has been evaluated so far reads the state that is written, or its family."""
+    name = write.target.name
+    entry = ctx.resolved.namespace.entries.get(name)
+    if entry is None or entry.kind not in STATES:
+        return True  # what cannot be written is told
+    return any(s == name or s.startswith(f"{name}.") for s in ctx.states)
+
+
+def _never_written(ctx: Context, seen: Mapping[str, Span]) -> None:
+    wanted = {write.target.name for write in ctx.resolved.writes}
+    for name, state in ctx.states.items():
+        begun = state.kind == "weight" or state.latched or name in seen
+        if not begun and name.split(".")[0] not in wanted:
             ctx.diagnostics.append(
                 Diagnostic(
                     "E404",
@@ -185,14 +306,13 @@ def _training(ctx: Context) -> tuple[dict[str, str], dict[str, str]]:
                     hint=f"write `{name} <- ...`",
                 )
             )
-    return outputs, writes
 
 
 def _rest(ctx: Context) -> None:
     """Evaluate what the roots need and did not come to, so that all errors are found in one go."""
     entries = ctx.resolved.namespace.entries
     waiting = [entries[root].value for root in ("loss", "features") if root in entries]
-    waiting += [write.value for write in ctx.resolved.module.writes]
+    waiting += [write.value for write in ctx.resolved.writes]
     reached: set[str] = set()
     while waiting:
         for name in sorted((free_names(waiting.pop()) & set(entries)) - reached):
@@ -213,26 +333,6 @@ def _loss(ctx: Context) -> str:
         ctx.fail("E408", f"the loss has the shape {value.type}", entry.value.span,
                  hint="reduce it: `mean(...)`")  # fmt: skip
     return value.node
-
-
-def _write(
-    ctx: Context, statement: tree.Write, writes: dict[str, str], seen: dict[str, Span]
-) -> None:
-    from sslang.ir.build.expressions import evaluate
-
-    target = statement.target
-    if target.items:
-        ctx.fail("E210", "scattering into a bank", target.span)
-    state = write_target(ctx, lookup(ctx, target.name, target.span, Scope()), target.span, seen)
-    value = evaluate(ctx, statement.value, Scope())
-    if isinstance(value, State):
-        value = tensors.read(ctx, value, statement.value.span)
-    if not isinstance(value, Value):
-        ctx.fail("E405", f"a queue takes rows, not {describe(value)}", statement.value.span)
-    if value.type.shape[1:] != state.type.shape[1:] or value.type.rank < 1:
-        message = f"`{state.name}` has rows of {list(state.type.shape[1:])}; this is {value.type}"
-        ctx.fail("E405", message, statement.value.span)
-    writes[state.name] = value.node
 
 
 def _features(ctx: Context) -> Graph | None:
@@ -268,7 +368,8 @@ def _same_net(training: Context, features: Graph) -> str | None:
 
 def _plan(net: BuiltNet) -> NetPlan:
     parts = tuple(PARTS.get(s.primitive.name, {}) for s in net.description.stages)
-    return NetPlan(net.name, net.kind, tuple(net.arguments), parts, net.span)
+    origin = net.description.origin
+    return NetPlan(net.name, net.kind, tuple(net.arguments), parts, net.span, origin)
 
 
 def _averages(
@@ -280,18 +381,26 @@ def _averages(
             continue
         average = branch.average
         pairs = tuple(
-            (stage.name, stage.source.name)
-            for stage in branch.stages
-            if isinstance(stage, BuiltNet) and stage.source is not None and stage.name in nets
+            (net.name, net.source.name)
+            for net in dict.fromkeys(map(net_of, branch.stages))
+            if net is not None and net.source is not None and net.name in nets
         )
         if pairs:
             plans.append(AveragePlan(name, pairs, average.momentum, average.fresh, average.buffers))
     return plans
 
 
-def _state(state: State, initial: Initial) -> StatePlan:
-    rows = state.type.shape[0]
-    assert isinstance(rows, int)
+def _state(state: State) -> StatePlan:
+    shape = state.type.shape
+    if state.capacity:
+        shape = (state.capacity, *shape[1:])
+    initial = state.initial
+    name, settings = "zeros", {}
+    if isinstance(initial, Initial):
+        name, settings = initial.primitive.name, dict(initial.settings)
+    elif isinstance(initial, int | float):
+        name, settings = "constant", {"value": float(initial)}
     return StatePlan(
-        state.name, rows, initial.row, initial.primitive.name, dict(initial.settings), state.span
-    )
+        state.name, state.kind, shape, name, settings, state.span, state.latched, state.start,
+        state.every, state.constraint,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sslang.diagnostics import Label, Span, nearest
-from sslang.ir.build import configure, nets, patterns, specials, tensors
+from sslang.ir.build import configure, nets, patterns, specials, states, tensors
 from sslang.ir.build.accept import Unfit, accept, choices, hints
 from sslang.ir.build.context import Context, Local, Scope
 from sslang.ir.build.values import (
@@ -18,6 +18,7 @@ from sslang.ir.build.values import (
     Family,
     Function,
     Initial,
+    NetSlice,
     Special,
     Stage,
     Word,
@@ -47,7 +48,7 @@ def call(ctx: Context, function: Any, positional: Given, named: Named, span: Spa
         return specials.SPECIALS[function.name].call(ctx, positional, named, span)
     if isinstance(function, type) and issubclass(function, Configuration):
         return configure.configuration(ctx, function, positional, named, span)
-    if isinstance(function, BuiltNet | Branch):
+    if isinstance(function, BuiltNet | Branch | NetSlice):
         if len(positional) != 1 or named:
             ctx.fail("E303", "a net takes one argument: a view, a tensor or a family", span)
         return nets.apply(ctx, function, positional[0][0], span)
@@ -91,7 +92,7 @@ def _primitive(
     given = bind(ctx, primitive, order, positional, named, span)
     if primitive.kind == "initialiser":
         row = primitive.rule(**given)
-        if min(row) < 1 or max(row) > 1_000_000:
+        if row is not None and (min(row) < 1 or max(row) > 1_000_000):
             ctx.fail("E309", "a row has 1 to 1000000 entries", span)
         return Initial(primitive, tuple(given.items()), row)
     inputs = [given.pop(name, None) for name in primitive.inputs]
@@ -237,20 +238,29 @@ def _body(ctx: Context, node: tree.Function, scope: Scope, span: Span) -> Any:
     local = scope.local
     assert isinstance(local, dict)
     result: tree.Return | None = None
+    writes: list[tree.Write] = []
     for statement in node.body.statements:
         if isinstance(statement, tree.Return):
             result = statement
         elif isinstance(statement, tree.Binding) and not statement.target.items:
-            local[statement.target.name] = Local(statement, scope)
-        elif isinstance(statement, tree.Declaration):
-            ctx.fail("E210", f"a `{statement.kind}` inside a function", statement.span)
+            local[statement.target.name] = Local(statement, scope, path=ctx.path)
+        elif isinstance(statement, tree.Declaration) and statement.kind == "state":
+            for target in statement.targets:
+                local[target.name] = Local(statement, scope, path=ctx.path)
+        elif isinstance(statement, tree.Write):
+            writes.append(statement)
         else:
-            ctx.fail("E210", "this statement inside a function", statement.span)
+            kind = statement.kind if isinstance(statement, tree.Declaration) else "such a statement"
+            ctx.fail("E303", f"a function holds bindings, states and writes; no {kind}",
+                     statement.span.first_line)  # fmt: skip
     if result is None:
         ctx.fail(
             "E303", f"`{node.name}` returns nothing", node.span, hint="end it with `return ...`"
         )
-    return evaluate(ctx, result.value, scope)
+    value = evaluate(ctx, result.value, scope)
+    for write in writes:
+        states.inner_write(ctx, write, scope)
+    return value
 
 
 def ready(ctx: Context, value: Any, span: Span) -> Any:

@@ -12,12 +12,19 @@ from sslang.types import ViewType
 RAW = ViewType(3, None)
 
 
-def view(ctx: Context, name: str, chain: Description, span: Span) -> View:
-    """The nodes of a declared view; its site names the draws."""
-    image = ctx.add(IMAGE, (), RAW, None, hint="image")
-    current, type_ = image.name, RAW
+def view(
+    ctx: Context, name: str, chain: Description, span: Span, start: View | None = None
+) -> View:
+    """The nodes of a declared view, which goes on from `start` or from the image.
+
+    Its site names the draws: after `patches` there is one a patch, with `per = step` one a batch.
+    """
+    if start is None:
+        current, type_ = ctx.add(IMAGE, (), RAW, None, hint="image").name, RAW
+    else:
+        current, type_ = start.node, start.type
     for at, stage in enumerate(chain.stages):
-        form = stage if ctx.mode != "evaluation" else _evaluation(ctx, stage)
+        form = stage if ctx.mode != "evaluation" else _evaluation(ctx, stage, type_)
         if form is None or form.probability == 0:
             continue
         try:
@@ -35,20 +42,33 @@ def view(ctx: Context, name: str, chain: Description, span: Span) -> View:
     if type_.size is None:
         ctx.fail("E603", f"the view `{name}` never gets one size", span,
                  hint="begin its chain with random_resized_crop(size)")  # fmt: skip
-    if ctx.mode != "evaluation" and ctx.nodes[-1].name == current:
+    if (
+        ctx.mode != "evaluation"
+        and ctx.nodes[-1].name == current
+        and (start is None or current != start.node)
+    ):
         current = ctx.rename(ctx.nodes[-1], name).name
     return View(name, current, type_)
 
 
-def _evaluation(ctx: Context, stage: Stage) -> Stage | None:
-    """What becomes of an operation in evaluation: dropped, kept, or the centre crop."""
+def _evaluation(ctx: Context, stage: Stage, type_: ViewType) -> Stage | None:
+    """What becomes of an operation in evaluation: dropped, kept, or the centre crop.
+
+    A random crop of images of one size cuts their centre out; of images as they come it first
+    resizes them.
+    """
     match stage.primitive.evaluation:
         case "keep":
             return stage
         case "crop":
             given = dict(stage.settings)
+            fits = type_.size is not None and given["size"] <= type_.size
+            if stage.primitive.name == "random_crop" and fits:
+                cut = (("size", given["size"]),)
+                return Stage(PRIMITIVES["center_crop"], cut, stage.span)
             settings = {"size": given["size"], "crop": ctx.crop}
-            if "interpolation" in given:
-                settings["interpolation"] = given["interpolation"]
+            for name in ("interpolation", "antialias"):
+                if name in given:
+                    settings[name] = given[name]
             return Stage(PRIMITIVES["resize_and_crop"], tuple(settings.items()), stage.span)
     return None

@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn
 
 from sslang.diagnostics import Diagnostic, DiagnosticError, Label, Span
 from sslang.ir.build.values import Branch, BuiltNet, State, Value
-from sslang.ir.graph import Node, Operand
+from sslang.ir.graph import Node, Operand, Write
 from sslang.model.resolve import Entry, Namespace, Resolved
 from sslang.types import Type
 
@@ -38,6 +38,7 @@ class Local:
 
     statement: Any
     scope: Scope | None = None
+    path: str = ""
     value: Any = None
     state: Literal["new", "busy", "done"] = "new"
 
@@ -61,7 +62,10 @@ class Context:
     applied: dict[object, Any] = field(default_factory=dict)
     nets: dict[str, BuiltNet] = field(default_factory=dict)
     branches: dict[str, Branch] = field(default_factory=dict)
-    states: dict[str, tuple[State, Any]] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
+    inner_writes: dict[str, tuple[State, Write, Span]] = field(default_factory=dict)
+    path: str = ""  # of what is being evaluated: the site of draws and of states in functions
+    numbers: dict[str, int] = field(default_factory=dict)  # how often a path was entered
     diagnostics: list[Diagnostic] = field(default_factory=list)
     depth: int = 0
     levels: int = 0
@@ -113,11 +117,27 @@ class Context:
             self.calls += 1
             self.scope = f"{name}/{self.calls}"
         try:
-            yield
+            with self.at(self.site(name)):
+                yield
         finally:
             self.depth -= 1
             if self.depth == 0:
                 self.scope = ""
+
+    @contextmanager
+    def at(self, path: str) -> Iterator[None]:
+        """Inside, sites begin with `path`."""
+        before, self.path = self.path, path
+        try:
+            yield
+        finally:
+            self.path = before
+
+    def site(self, name: str) -> str:
+        """A path of its own below the present one, for a call, a draw or a state called `name`."""
+        path = f"{self.path}.{name}" if self.path else name
+        number = self.numbers[path] = self.numbers.get(path, 0) + 1
+        return path if number == 1 else f"{path}_{number}"
 
     def add(
         self,

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
-from sslang.diagnostics import DiagnosticError, Label, Span
-from sslang.ir.build import calls, chains, families, nets, tensors
+from sslang.diagnostics import DiagnosticError, Label
+from sslang.ir.build import calls, chains, families, nets, states
 from sslang.ir.build.context import Context, Scope
 from sslang.ir.build.values import (
     Arrow,
     Branch,
     Builtin,
     BuiltNet,
+    ChainFrom,
     Description,
     Family,
     Function,
-    Initial,
     Momentum,
+    NetSlice,
     State,
     Value,
     View,
@@ -28,18 +28,15 @@ from sslang.ir.build.values import (
 from sslang.model.resolve import Entry
 from sslang.ops.schedules import Schedule
 from sslang.syntax import tree
-from sslang.types import Dim, TensorType
+from sslang.types import Dim, Interval
 
-MAX_ROWS = 100_000_000
+MAX_FAMILY = 64
 
 
 def declare(ctx: Context, entry: Entry) -> Any:
     """The value of a declared name."""
     scope = Scope(entry.home)
-    handler = _KINDS.get(entry.kind)
-    if handler is None:
-        ctx.fail("E210", f"a `{entry.kind}` is not compiled by this version", entry.span)
-    return handler(ctx, entry, scope)
+    return _KINDS[entry.kind](ctx, entry, scope)
 
 
 def _evaluate(ctx: Context, entry: Entry, scope: Scope) -> Any:
@@ -106,7 +103,8 @@ def _binding(ctx: Context, entry: Entry, scope: Scope) -> Any:
     keys = families.keys_of(ctx, evaluate(ctx, over.over, scope), over.over.span)
     members = []
     for key in keys:
-        value = evaluate(ctx, entry.value, scope.with_(**{over.name: key}))
+        with ctx.at(f"{entry.name}.{key}"):
+            value = evaluate(ctx, entry.value, scope.with_(**{over.name: key}))
         members.append(ctx.named(value, f"{entry.name}_{key}"))
     return families.family(ctx, keys, tuple(members), entry.target.span)
 
@@ -114,40 +112,46 @@ def _binding(ctx: Context, entry: Entry, scope: Scope) -> Any:
 def _over(ctx: Context, target: tree.Target, hint: str) -> tree.Over:
     item = target.items[0]
     if len(target.items) != 1 or not isinstance(item, tree.Over):
-        ctx.fail("E210", "this kind of target", target.span, hint=hint)
+        ctx.fail("E303", "this kind of target has no sense here", target.span, hint=hint)
     return item
 
 
 def _view(ctx: Context, entry: Entry, scope: Scope) -> Any:
     value = _evaluate(ctx, entry, scope)
     value = calls.ready(ctx, value, entry.value.span)
+    start = None
+    if isinstance(value, ChainFrom):
+        start, value = value.view, value.chain
     if not isinstance(value, Description) or value.kind != "view":
         ctx.fail("E301", f"a view is a chain of view operations, not {describe(value)}",
                  entry.value.span)  # fmt: skip
-    number = _count(ctx, entry, scope)
-    if number is None:
-        return chains.view(ctx, entry.name, value, entry.span)
-    views = tuple(chains.view(ctx, f"{entry.name}_{i}", value, entry.span) for i in range(number))
+    keys = _keys(ctx, entry, scope)
+    if keys is None:
+        return chains.view(ctx, entry.name, value, entry.span, start)
+    views = tuple(chains.view(ctx, f"{entry.name}_{key}", value, entry.span, start) for key in keys)
     return Family(views, views)
 
 
-def _count(ctx: Context, entry: Entry, scope: Scope) -> int | None:
-    """The `n` of `view local[n]`; None without one."""
+def _keys(ctx: Context, entry: Entry, scope: Scope) -> tuple[int, ...] | None:
+    """The integers of `view local[n]` or `head w[1..5]`; None without brackets."""
     from sslang.ir.build.expressions import evaluate
 
     assert entry.target is not None
     if not entry.target.items:
         return None
     value = evaluate(ctx, entry.target.items[0], scope)
-    if len(entry.target.items) != 1 or not isinstance(value, int) or not 1 <= value <= 64:
-        ctx.fail("E309", "a family of views has 1 to 64 members", entry.target.span)
-    return value
+    if isinstance(value, Interval) and len(entry.target.items) == 1:
+        keys = families.keys_of(ctx, value, entry.target.span)
+        if len(keys) <= MAX_FAMILY:
+            return tuple(k for k in keys if isinstance(k, int))
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if len(entry.target.items) != 1 or not whole or not 0 <= value <= MAX_FAMILY:
+        ctx.fail("E309", f"a family of {entry.kind}s has 0 to {MAX_FAMILY} members, written "
+                 f"`{entry.kind} x[n]` or `x[1..n]`", entry.target.span)  # fmt: skip
+    return tuple(range(value))
 
 
-def _net(ctx: Context, entry: Entry, scope: Scope) -> BuiltNet:
-    assert entry.target is not None
-    if entry.target.items:
-        ctx.fail("E210", "families of nets", entry.target.span)
+def _net(ctx: Context, entry: Entry, scope: Scope) -> Any:
     value = calls.ready(ctx, _evaluate(ctx, entry, scope), entry.value.span)
     if value is None:
         value = Description("net", ())
@@ -155,12 +159,16 @@ def _net(ctx: Context, entry: Entry, scope: Scope) -> BuiltNet:
         hint = "an average is declared by `branch`" if isinstance(value, Momentum) else ""
         ctx.fail("E304", f"`{entry.kind} {entry.name}` takes the description of a net, not "
                  f"{describe(value)}", entry.value.span, hint=hint)  # fmt: skip
-    return BuiltNet(entry.name, entry.kind, value, entry.span)
+    keys = _keys(ctx, entry, scope)
+    if keys is None:
+        return BuiltNet(entry.name, entry.kind, value, entry.span)
+    nets_ = tuple(BuiltNet(f"{entry.name}.{k}", entry.kind, value, entry.span) for k in keys)
+    return families.family(ctx, keys, nets_, entry.span)
 
 
 def _branch(ctx: Context, entry: Entry, scope: Scope) -> Branch:
     value = _evaluate(ctx, entry, scope)
-    if isinstance(value, BuiltNet | Function | Builtin):
+    if isinstance(value, BuiltNet | NetSlice | Function | Builtin):
         value = Branch("", (value,))
     if isinstance(value, Momentum):
         value = _average(ctx, entry, value)
@@ -180,61 +188,24 @@ def _average(ctx: Context, entry: Entry, momentum: Momentum) -> Branch:
     """Copies of the nets of a branch, named after the branch that averages them."""
     of = momentum.of if isinstance(momentum.of, Branch) else Branch("", (momentum.of,))
     if of.average is not None or any(isinstance(s, BuiltNet) and s.source for s in of.stages):
-        ctx.fail("E210", "an average of an average", entry.value.span)
-    stages = []
+        ctx.fail("E304", "an average follows trained nets, not another average", entry.value.span)
+    copies: dict[str, BuiltNet] = {}
+
+    def copy(net: BuiltNet) -> BuiltNet:
+        if net.name not in copies:
+            name = f"{entry.name}.{net.name}"
+            copies[net.name] = BuiltNet(name, "average", net.description, entry.span, source=net)
+        return copies[net.name]
+
+    stages: list[Any] = []
     for stage in of.stages:
-        if not isinstance(stage, BuiltNet):
+        if isinstance(stage, BuiltNet):
+            stages.append(copy(stage))
+        elif isinstance(stage, NetSlice):
+            stages.append(NetSlice(copy(stage.net), stage.start, stage.stop))
+        else:
             stages.append(stage)
-            continue
-        name = f"{entry.name}.{stage.name}"
-        stages.append(BuiltNet(name, "average", stage.description, entry.span, source=stage))
-    return Branch(entry.name, tuple(stages), of.batch_norm, momentum.average)
-
-
-def _queue(ctx: Context, entry: Entry, scope: Scope) -> State:
-    from sslang.ir.build.expressions import evaluate
-
-    assert entry.target is not None
-    items = entry.target.items
-    if len(items) != 1 or isinstance(items[0], tree.Over):
-        ctx.fail(
-            "E210" if items else "E303",
-            "a queue is declared as `queue q[rows] = sphere(dim)`",
-            entry.target.span,
-        )
-    rows = evaluate(ctx, items[0], scope)
-    if isinstance(rows, float) and rows.is_integer():
-        rows = int(rows)
-    if not isinstance(rows, int) or isinstance(rows, bool) or not 1 <= rows <= MAX_ROWS:
-        message = f"a queue has 1 to {MAX_ROWS} rows, not {describe(rows)}"
-        ctx.fail("E309", message, items[0].span)
-    initial = _evaluate(ctx, entry, scope)
-    if not isinstance(initial, Initial):
-        ctx.fail(
-            "E301",
-            f"a queue begins with an initialiser, not {describe(initial)}",
-            entry.value.span,
-            hint="`sphere(dim)`, `normal(dim)`, `uniform(dim)`, `zeros(dim)`",
-        )
-    if rows * math.prod(initial.row) > tensors.MAX_ENTRIES:
-        ctx.fail(
-            "E311", f"a queue of {rows} rows of {math.prod(initial.row)} is too large", entry.span
-        )
-    state = State(entry.name, TensorType((rows, *initial.row)), entry.span)
-    ctx.states[entry.name] = (state, initial)
-    return state
-
-
-def write_target(ctx: Context, state: Any, span: Span, seen: dict[str, Span]) -> State:
-    """The state that `<-` writes; E407 or E403 where it cannot."""
-    if not isinstance(state, State):
-        ctx.fail("E407", f"{describe(state)} cannot be written", span,
-                 hint="`<-` writes a queue; a binding is written with `=`")  # fmt: skip
-    if state.name in seen:
-        ctx.fail("E403", f"`{state.name}` is written twice", span,
-                 labels=[Label(seen[state.name], "first written here")])  # fmt: skip
-    seen[state.name] = span
-    return state
+    return nets.replace_branch(of, name=entry.name, stages=tuple(stages), average=momentum.average)
 
 
 _KINDS: dict[str, Callable[[Context, Entry, Scope], Any]] = {
@@ -244,5 +215,8 @@ _KINDS: dict[str, Callable[[Context, Entry, Scope], Any]] = {
     "encoder": _net,
     "head": _net,
     "branch": _branch,
-    "queue": _queue,
+    "queue": states.declared,
+    "bank": states.declared,
+    "state": states.declared,
+    "weight": states.declared,
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sslang.diagnostics import Span, nearest
-from sslang.ir.build import calls, families, names, nets, operators, tensors
+from sslang.ir.build import calls, families, names, nets, operators, states, tensors
 from sslang.ir.build.context import MAX_LEVELS, Context, Scope
 from sslang.ir.build.values import (
     Arrow,
@@ -15,6 +16,8 @@ from sslang.ir.build.values import (
     BuiltNet,
     Durations,
     Family,
+    Initial,
+    NetSlice,
     Part,
     State,
     Value,
@@ -92,7 +95,8 @@ def _attribute(ctx: Context, node: tree.Attribute, scope: Scope) -> Any:
     if isinstance(value, Branch):
         for stage in value.stages:
             if isinstance(stage, BuiltNet) and stage.name.split(".")[-1] == node.name:
-                return stage
+                alike = replace(value, name="", stages=(stage,), average=None, applications=0)
+                return alike if value.evaluation or value.fixed else stage
         inside = [s.name.split(".")[-1] for s in value.stages if isinstance(s, BuiltNet)]
         hint = f"its nets: {', '.join(inside)}"
         ctx.fail("E310", f"the branch has no net `{node.name}`", node.span, hint=hint)
@@ -109,9 +113,15 @@ def _index(ctx: Context, node: tree.Index, scope: Scope) -> Any:
         value = tensors.read(ctx, value, node.span)
     if isinstance(value, Value):
         items = tuple(subscript(ctx, item, scope) for item in node.items)
+        if len(items) == 1 and isinstance(items[0], Value | Family):
+            return tensors.mapped(ctx, "gather", [value, items[0]], {}, node.span)
+        for item, at in zip(items, node.items, strict=True):
+            if isinstance(item, Value | Family):
+                ctx.fail("E303", "a tensor of integers stands alone in the brackets", at.span,
+                         hint="`x[i]` gathers rows; `take(x, i)` picks an entry a row")  # fmt: skip
         return tensors.op(ctx, "index", [value], {"items": items}, node.span)
-    if isinstance(value, BuiltNet | Branch):
-        ctx.fail("E210", "slices of a net", node.span)
+    if isinstance(value, BuiltNet | Branch | NetSlice):
+        return nets.sliced(ctx, value, _bounds(ctx, node, scope), node.span)
     ctx.fail("E306", f"{describe(value)} cannot be indexed", node.span)
 
 
@@ -129,11 +139,19 @@ def subscript(ctx: Context, item: tree.Node, scope: Scope) -> object:
     value = evaluate(ctx, item, scope)
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
+    if isinstance(value, Value) and value.type.dtype == "int":
+        return value
     if isinstance(value, Value | State):
-        ctx.fail(
-            "E210", "indexing by a tensor", item.span, hint="`take(x, index)` picks an entry a row"
-        )
+        ctx.fail("E301", f"{describe(value)} is no index: its entries are not whole numbers",
+                 item.span)  # fmt: skip
     ctx.fail("E301", f"{describe(value)} is no index", item.span)
+
+
+def _bounds(ctx: Context, node: tree.Index, scope: Scope) -> slice:
+    bounds = subscript(ctx, node.items[0], scope)
+    if len(node.items) != 1 or not isinstance(bounds, slice):
+        ctx.fail("E306", "a net is cut by a slice, such as `g[:3]`", node.span)
+    return bounds
 
 
 def _unary(ctx: Context, node: tree.Unary, scope: Scope) -> Any:
@@ -228,11 +246,14 @@ def _with(ctx: Context, node: tree.With, scope: Scope) -> Any:
         if setting.name is None:
             ctx.fail("E303", "a setting is written `name = value`", setting.span)
         settings[setting.name] = (evaluate(ctx, setting.value, scope), setting.span)
+    if isinstance(value, Initial):
+        return states.with_clock(ctx, value, settings, node.span)
     return nets.with_settings(ctx, value, settings, node.span)
 
 
 def _on(ctx: Context, node: tree.On, scope: Scope) -> Any:
-    ctx.fail("E210", "constraints on weights", node.span)
+    value = evaluate(ctx, node.value, scope)
+    return states.constrained(ctx, value, evaluate(ctx, node.constraint, scope), node.span)
 
 
 def _text(ctx: Context, node: tree.Text, scope: Scope) -> str:

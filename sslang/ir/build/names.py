@@ -8,29 +8,28 @@ from functools import cache
 from typing import Any
 
 from sslang.diagnostics import DiagnosticError, Label, Span, nearest
-from sslang.ir.build import declarations
+from sslang.ir.build import declarations, states
 from sslang.ir.build.accept import choices, hints
 from sslang.ir.build.context import Context, Local, Poisoned, Scope
 from sslang.ir.build.operators import UNNAMED
 from sslang.ir.build.specials import SPECIALS
-from sslang.ir.build.values import Builtin, Function, Special, Word
+from sslang.ir.build.values import Builtin, Function, Special, Value, Word
+from sslang.ir.graph import INPUT
 from sslang.model.recipe import WORDS, Recipe
 from sslang.model.resolve import Entry
 from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import Piecewise, Ramp
 from sslang.syntax import tree
-from sslang.types import BATCH
+from sslang.types import BATCH, Size, TensorType
+from sslang.types.dims import symbol
 
 _CONSTANTS: dict[str, Any] = {"true": True, "false": False, "none": None, "pi": math.pi}
 _INPUTS = ("image", "index", "label", "batch", "dataset", "classes")
 # Names of the language that a later version gives a meaning to.
 LATER = frozenset((
     "rank", "top_k", "einsum", "split", "unflatten", "tile", "linspace", "cholesky",
-    "solve_triangular", "singular_values", "eigh", "repeat", "draw_uniform", "draw_normal",
-    "draw_integers", "fixed", "pretrained", "weight_norm", "transformer", "chain", "conv",
-    "pixel_cnn", "to_lab", "channels", "patches", "rotate", "pad", "positions", "empty",
-    "unit_rows", "until", "nce", "sinkhorn", "koleo", "whiten", "covariance",
-    "uniform_fan_in",
+    "solve_triangular", "singular_values", "eigh", "transformer", "chain", "conv", "rotate",
+    "positions", "koleo", "whiten", "covariance",
 ))  # fmt: skip
 
 
@@ -47,7 +46,8 @@ def words() -> frozenset[str]:
     for schedule in (Ramp, Piecewise):
         for hint in typing.get_type_hints(schedule).values():
             found.update(choices(hint))
-    return frozenset(found | {"epoch", "whole", "fresh", "copy"})
+    return frozenset(found | {"epoch", "step", "run", "row", "whole", "fresh", "copy", "unit_rows",
+                      "training", "evaluation"})  # fmt: skip
 
 
 def lookup(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
@@ -65,19 +65,28 @@ def lookup(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
 
 
 def _local(ctx: Context, name: str, local: Local, span: Span) -> Any:
-    from sslang.ir.build.expressions import evaluate
-
     if local.state == "busy":
         ctx.fail("E203", f"`{name}` needs itself", span)
     if local.state == "new":
         local.state = "busy"
         assert local.scope is not None
         try:
-            local.value = ctx.named(evaluate(ctx, local.statement.value, local.scope), name)
+            with ctx.at(f"{local.path}.{name}"):
+                local.value = _valued(ctx, name, local)
         finally:
             local.state = "new"
         local.state = "done"
     return local.value
+
+
+def _valued(ctx: Context, name: str, local: Local) -> Any:
+    from sslang.ir.build.expressions import evaluate
+
+    assert local.scope is not None
+    if isinstance(local.statement, tree.Declaration):
+        target = next(t for t in local.statement.targets if t.name == name)
+        return states.inner(ctx, local.statement.kind, target, local)
+    return ctx.named(evaluate(ctx, local.statement.value, local.scope), name)
 
 
 def _declared(ctx: Context, entry: Entry, span: Span) -> Any:
@@ -99,7 +108,8 @@ def _declared(ctx: Context, entry: Entry, span: Span) -> Any:
         return Function(entry.value, entry.home)
     ctx.busy.append(entry)
     try:
-        value = declarations.declare(ctx, entry)
+        with ctx.at(entry.name):
+            value = declarations.declare(ctx, entry)
     except DiagnosticError:
         ctx.memo[key] = Poisoned()
         raise
@@ -139,7 +149,20 @@ def _input(ctx: Context, name: str, span: Span) -> Any:
     if name == "image":
         ctx.fail("E301", "`image` begins every chain of its own accord", span,
                  hint="write the operations alone: `random_resized_crop(224) | ...`")  # fmt: skip
-    ctx.fail("E210", f"the input `{name}` is not compiled by this version", span)
+    if name in ("label", "classes") and not _has_labels(ctx):
+        ctx.fail("E212", f"`{name}` needs a method that says it is trained with labels", span,
+                 hint='write `method "..." (labels = true)`')  # fmt: skip
+    if name in ("dataset", "classes"):
+        size: Size = symbol(name)
+        return size
+    type_ = TensorType((BATCH,), "int")
+    return Value(ctx.add(INPUT, (), type_, None, {"name": name}, hint=name).name, type_)
+
+
+def _has_labels(ctx: Context) -> bool:
+    method = ctx.resolved.module.method
+    given = {a.name: a.value for a in method.arguments} if method is not None else {}
+    return given.get("labels") == tree.Name("true", span=method.span) if method else False
 
 
 def visible(ctx: Context, scope: Scope) -> set[str]:

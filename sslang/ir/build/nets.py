@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,29 +16,39 @@ from sslang.ir.build.values import (
     Branch,
     Builtin,
     BuiltNet,
+    ChainFrom,
     Description,
     Family,
     Function,
     Momentum,
+    NetSlice,
     State,
     Value,
     View,
     describe,
 )
-from sslang.ir.graph import APPLY, MEMBER, PERMUTATION, PERMUTE, UNPERMUTE
+from sslang.ir.graph import APPLY, DRAW, MEMBER, PERMUTATION, PERMUTE, UNPERMUTE
 from sslang.ops import Misfit
-from sslang.types import BATCH, TensorType, Type
+from sslang.ops.nets import Built
+from sslang.types import BATCH, Dim, TensorType, Type, ViewType
 from sslang.types.dims import scale
 
 MAX_STAGES = 1000
 
 Member = tuple[str, Type]
+Arguments = list[tuple[str, Mapping[str, Any]]]
 
 
 def pipe(ctx: Context, left: Any, right: Any, span: Span) -> Any:
     """`a | b`: descriptions joined, nets joined into a branch, or a value sent through."""
     if isinstance(left, Value | View | State | Family):
         return _send(ctx, left, right, span)
+    if isinstance(left, ChainFrom):
+        right = calls.ready(ctx, right, span)
+        if not isinstance(right, Description):
+            ctx.fail("E304", "a view gets a name before a net is applied to it", span,
+                     hint="declare it: `view x = ...`")  # fmt: skip
+        return ChainFrom(left.view, _described(ctx, left.chain, right, span))
     left, right = calls.ready(ctx, left, span), calls.ready(ctx, right, span)
     left = NOTHING if left is None else left
     right = NOTHING if right is None else right
@@ -51,7 +61,7 @@ def pipe(ctx: Context, left: Any, right: Any, span: Span) -> Any:
     for side in (left, right):
         if isinstance(side, Branch):
             stages.extend(side.stages)
-        elif isinstance(side, BuiltNet | Function | Builtin):
+        elif isinstance(side, BuiltNet | NetSlice | Function | Builtin):
             stages.append(side)
         elif isinstance(side, Description) and not side.stages:
             continue
@@ -60,16 +70,24 @@ def pipe(ctx: Context, left: Any, right: Any, span: Span) -> Any:
                      span, hint="give the description a name with `head`")  # fmt: skip
         else:
             ctx.fail("E304", f"{describe(side)} cannot be part of a branch", span)
-    norms = [s.batch_norm for s in (left, right) if isinstance(s, Branch)]
+    sides = [s for s in (left, right) if isinstance(s, Branch)]
     if len(stages) > MAX_STAGES:
         ctx.fail("E311", f"a branch has at most {MAX_STAGES} stages", span)
-    return Branch("", tuple(stages), norms[0] if norms else BatchNorm())
+    if len({(s.batch_norm, s.drop_path, s.evaluation, s.fixed) for s in sides}) > 1:
+        ctx.fail("E304", "branches with different settings are joined", span,
+                 hint="apply one to the result of the other: `a(x) | b`")  # fmt: skip
+    if not sides:
+        return Branch("", tuple(stages))
+    return replace_branch(sides[0], name="", stages=tuple(stages), average=None)
 
 
 def _described(ctx: Context, left: Description, right: Description, span: Span) -> Description:
     if left.stages and right.stages and left.kind != right.kind:
         ctx.fail("E301", "view operations and net layers cannot be joined by `|`", span,
                  hint="a view is declared by `view`, and a net applied to it")  # fmt: skip
+    if left.origin is not None or right.origin is not None:
+        ctx.fail("E304", "a net that is loaded is declared alone", span,
+                 hint="give it a name with `encoder`; a `branch` joins names")  # fmt: skip
     stages = left.stages + right.stages
     if len(stages) > MAX_STAGES:
         ctx.fail("E311", f"a net or chain has at most {MAX_STAGES} stages", span)
@@ -77,11 +95,11 @@ def _described(ctx: Context, left: Description, right: Description, span: Span) 
 
 
 def _send(ctx: Context, value: Any, right: Any, span: Span) -> Any:
-    if isinstance(right, BuiltNet | Branch):
+    if isinstance(right, BuiltNet | Branch | NetSlice):
         return apply(ctx, right, value, span)
     if isinstance(right, Description):
         if isinstance(value, View) and right.kind == "view":
-            ctx.fail("E210", "a view made from a view", span)
+            return ChainFrom(value, right)
         ctx.fail("E304", "this is a description; it has no parameters yet", span,
                  hint="give it a name with `encoder` or `head`")  # fmt: skip
     if isinstance(right, Builtin) and right.primitive.kind in ("view", "net"):
@@ -93,43 +111,77 @@ def with_settings(
     ctx: Context, value: Any, settings: Mapping[str, tuple[Any, Span]], span: Span
 ) -> Any:
     """`net with (batch_norm = groups(32))`."""
-    if isinstance(value, BuiltNet | Function | Builtin):
+    if isinstance(value, BuiltNet | NetSlice | Function | Builtin):
         value = Branch("", (value,))
     if isinstance(value, Momentum):
         inner = with_settings(ctx, value.of, settings, span)
         return Momentum(inner, value.average)
     if not isinstance(value, Branch):
-        ctx.fail("E210", f"settings on {describe(value)}", span)
-    batch_norm = value.batch_norm
+        ctx.fail("E301", f"{describe(value)} takes no settings", span)
     for name, (setting, where) in settings.items():
-        if name in ("drop_path", "mode"):
-            ctx.fail("E210", f"the setting `{name}`", where)
-        if name != "batch_norm":
-            hint = nearest(name, ["batch_norm", "drop_path", "mode"]) or "there is: batch_norm"
+        if name not in _SETTINGS:
+            hint = nearest(name, _SETTINGS) or f"there are: {', '.join(_SETTINGS)}"
             ctx.fail("E303", f"a branch has no setting `{name}`", where, hint=hint)
-        if word_of(setting) == "whole":
-            setting = BatchNorm()
-        if not isinstance(setting, BatchNorm):
-            ctx.fail(
-                "E301",
-                f"`batch_norm` is whole, groups(n) or shuffle(n), not {describe(setting)}",
-                where,
-            )
-        batch_norm = setting
-    return replace_branch(value, batch_norm=batch_norm)
+        value = replace_branch(value, **_SETTINGS[name](ctx, setting, where))
+    return value
+
+
+def _batch_norm(ctx: Context, setting: Any, where: Span) -> dict[str, Any]:
+    if word_of(setting) == "whole":
+        setting = BatchNorm()
+    if not isinstance(setting, BatchNorm):
+        shown = describe(setting)
+        ctx.fail("E301", f"`batch_norm` is whole, groups(n) or shuffle(n), not {shown}", where)
+    return {"batch_norm": setting}
+
+
+def _drop_path(ctx: Context, setting: Any, where: Span) -> dict[str, Any]:
+    number = isinstance(setting, int | float) and not isinstance(setting, bool)
+    if not number or not 0 <= setting < 1:
+        ctx.fail("E309", f"`drop_path` is a probability below 1, not {describe(setting)}", where)
+    return {"drop_path": float(setting)}
+
+
+def _mode(ctx: Context, setting: Any, where: Span) -> dict[str, Any]:
+    if word_of(setting) not in ("training", "evaluation"):
+        ctx.fail("E301", "`mode` is `training` or `evaluation`", where)
+    return {"evaluation": word_of(setting) == "evaluation"}
+
+
+_SETTINGS: dict[str, Callable[[Context, Any, Span], dict[str, Any]]] = {
+    "batch_norm": _batch_norm,
+    "drop_path": _drop_path,
+    "mode": _mode,
+}
 
 
 def replace_branch(branch: Branch, **changes: Any) -> Branch:
-    fields = {
-        "name": branch.name, "stages": branch.stages, "batch_norm": branch.batch_norm,
-        "average": branch.average,
-    }  # fmt: skip
-    return Branch(**{**fields, **changes})
+    """A branch of its own, not yet applied, with these fields changed."""
+    return replace(branch, **{"applications": 0, **changes})
 
 
-def apply(ctx: Context, net: BuiltNet | Branch, argument: Any, span: Span) -> Any:
+def sliced(
+    ctx: Context, value: BuiltNet | Branch | NetSlice, bounds: slice, span: Span
+) -> Branch | NetSlice:
+    """`g[:3]`: the first layers of a net, or the first nets of a branch; parameters are shared."""
+    if isinstance(value, Branch):
+        kept = value.stages[bounds]
+        if not kept:
+            ctx.fail("E309", "the slice has no net", span)
+        return replace_branch(value, name="", stages=kept, average=None)
+    net, first = (value.net, value.start) if isinstance(value, NetSlice) else (value, 0)
+    length = value.stop - first if isinstance(value, NetSlice) else len(net.description.stages)
+    if any(isinstance(b, Dim) for b in (bounds.start, bounds.stop)):
+        ctx.fail("E301", "a net is cut between plain numbers", span)
+    chosen = range(*bounds.indices(length))
+    if not chosen:
+        ctx.fail("E309", f"the slice of `{net.name}` has no layer; it has {length}", span)
+    return NetSlice(net, first + chosen.start, first + chosen.stop)
+
+
+def apply(ctx: Context, net: BuiltNet | Branch | NetSlice, argument: Any, span: Span) -> Any:
     """A net on one view or tensor, or on a family: stage by stage, all members together."""
-    branch = net if isinstance(net, Branch) else Branch(net.name, (net,))
+    branch = net if isinstance(net, Branch) else Branch(str(net), (net,))
     key = (net, argument) if isinstance(argument, Value | View | Family) else None
     if key is not None and key in ctx.applied:
         return ctx.applied[key]
@@ -148,11 +200,13 @@ def _apply(ctx: Context, branch: Branch, argument: Any, span: Span) -> Any:
     permutation = _permutation(ctx, branch, span)
     values: list[Any] = [_permuted(ctx, m, permutation, PERMUTE, span) for m in members]
     for stage in branch.stages:
-        if isinstance(stage, BuiltNet):
-            values = _stage(ctx, stage, values, branch.batch_norm, span)
+        if isinstance(stage, BuiltNet | NetSlice):
+            values = _stage(ctx, stage, values, branch, span)
         else:
             values = [calls.applied(ctx, stage, v, span) for v in values]
     values = [_permuted(ctx, v, permutation, UNPERMUTE, span) for v in values]
+    if branch.fixed:
+        values = [tensors.op(ctx, "stop_grad", [v], {}, span) for v in values]
     return values[0] if family is None else Family(family.keys, tuple(values))
 
 
@@ -183,18 +237,22 @@ def _operand(ctx: Context, value: Any, span: Span) -> Member:
 
 
 def _stage(
-    ctx: Context, net: BuiltNet, values: list[Any], batch_norm: BatchNorm, span: Span
+    ctx: Context, stage: BuiltNet | NetSlice, values: list[Any], branch: Branch, span: Span
 ) -> list[Any]:
     """One net on all values: those of one type together, once a distinct type."""
     members = [_operand(ctx, v, span) for v in values]
     results: list[Any] = [None] * len(members)
     for type_ in dict.fromkeys(t for _, t in members):
         places = [i for i, (_, t) in enumerate(members) if t == type_]
-        output = _use(ctx, net, type_, span)
+        output, drops = _use(ctx, stage, type_, span)
         rows = TensorType((scale(output.shape[0], len(places)), *output.shape[1:]))
-        settings = {"net": net.name, "views": len(places), "group": batch_norm.images}
+        settings = _settings(stage, type_, branch, len(places))
         inputs = [members[i][0] for i in places]
-        node = ctx.add(APPLY, inputs, rows, span, settings, hint=net.name)
+        if branch.drop_path and drops and not branch.evaluation and ctx.mode != "evaluation":
+            settings["drop_path"] = branch.drop_path
+            inputs.append(_drops(ctx, stage, len(places) * drops, span))
+        net = settings["net"]
+        node = ctx.add(APPLY, inputs, rows, span, settings, hint=net)
         for at, place in enumerate(places):
             if len(places) == 1:
                 results[place] = Value(node.name, output)
@@ -204,27 +262,95 @@ def _stage(
     return results
 
 
-def _use(ctx: Context, net: BuiltNet, type_: Type, span: Span) -> TensorType:
-    """The output type for this input. The first use fixes what is built; others must agree."""
-    if net.source is not None and net.source.input is None:
+def _settings(
+    stage: BuiltNet | NetSlice, type_: Type, branch: Branch, views: int
+) -> dict[str, Any]:
+    """What an application is told beside its input; what is usual is left out."""
+    net = stage.net if isinstance(stage, NetSlice) else stage
+    found: dict[str, Any] = {"net": net.name, "views": views, "group": branch.batch_norm.images}
+    if isinstance(stage, NetSlice):
+        found |= {"start": stage.start, "stop": stage.stop}
+    if isinstance(type_, ViewType) and type_.grid is not None:
+        found["grid"] = type_.grid
+    if branch.evaluation:
+        found["evaluation"] = True
+    if branch.fixed:
+        found["fixed"] = True
+    return found
+
+
+def _drops(ctx: Context, stage: BuiltNet | NetSlice, count: int, span: Span) -> str:
+    """Uniform draws for stochastic depth: of each image, for each of its views and branches."""
+    net = stage.net if isinstance(stage, NetSlice) else stage
+    settings = {"site": ctx.site(f"drop_path/{net.name}"), "kind": "uniform", "per": "row"}
+    type_ = TensorType((BATCH, count))
+    return ctx.add(DRAW, (), type_, span, settings, hint=f"drop_{net.name}").name
+
+
+def _use(
+    ctx: Context, stage: BuiltNet | NetSlice, type_: Type, span: Span
+) -> tuple[TensorType, int]:
+    """The output type for this input, and the draws a row of its drop path.
+
+    The first use fixes what is built; others must agree, but for an argument that is flexible,
+    whose largest value is built.
+    """
+    net = stage.net if isinstance(stage, NetSlice) else stage
+    start, stop = (stage.start, stage.stop) if isinstance(stage, NetSlice) else (0, None)
+    if start and net.first_use is None:
+        ctx.fail("E305", f"the later layers of `{net.name}` are used, and never the first", span,
+                 hint=f"apply `{net.name}`, or a slice from its first layer, too")  # fmt: skip
+    if net.source is not None and net.source.input is None and not start:
         _use(ctx, net.source, type_, span)
     current: Any = type_
-    arguments: list[tuple[str, Mapping[str, Any]]] = []
-    for stage in net.description.stages:
+    output: Any = type_
+    drops = 0
+    found: list[Built] = []
+    for at, layer in enumerate(net.description.stages[start:], start):
         try:
-            built = stage.primitive.rule(current, **dict(stage.settings))
+            built = layer.primitive.rule(current, **dict(layer.settings))
         except Misfit as misfit:
-            labels = [Label(stage.span, f"in `{net.name}`")]
+            labels = [Label(layer.span, f"in `{net.name}`")]
             ctx.fail(misfit.code, misfit.message, span, labels=labels, hint=misfit.hint)
-        arguments.append((stage.primitive.lowering, built.arguments))
+        found.append(built)
         current = built.output
-    if not isinstance(current, TensorType):
+        if stop is None or at < stop:
+            output, drops = current, drops + built.drops
+    if not isinstance(output, TensorType):
         ctx.fail("E304", f"the net `{net.name}` has no layers", net.span)
+    lowerings = [layer.primitive.lowering for layer in net.description.stages[start:]]
+    made = [(path, built.arguments) for path, built in zip(lowerings, found, strict=True)]
     if net.first_use is None:
-        net.input, net.arguments, net.first_use = type_, arguments, span
+        net.input, net.arguments, net.first_use = type_, made, span
+        net.flexible = tuple(b.flexible for b in found)
         ctx.nets[net.name] = net
-    elif net.arguments != arguments:
+        return output, drops
+    both = agreed(net.arguments[start:], made, net.flexible[start:])
+    if both is None:
         label = Label(net.first_use, f"used on {net.input} here")
         message = f"the net `{net.name}` was built for {net.input} and meets {type_}"
         ctx.fail("E305", message, span, labels=[label])
-    return current
+    net.arguments[start:] = both
+    return output, drops
+
+
+def net_of(stage: Any) -> BuiltNet | None:
+    """The net of a branch's stage, sliced or not; None where it is a function."""
+    if isinstance(stage, NetSlice):
+        return stage.net
+    return stage if isinstance(stage, BuiltNet) else None
+
+
+def agreed(known: Arguments, made: Arguments, flexible: Sequence[str]) -> Arguments | None:
+    """The arguments for both uses; None where they differ in more than a flexible one."""
+    found: Arguments = []
+    for (path, before), (_, now), name in zip(known, made, flexible, strict=True):
+        if not name:
+            if before != now:
+                return None
+            found.append((path, before))
+            continue
+        if {**before, name: None} != {**now, name: None}:
+            return None
+        found.append((path, {**before, name: max(before[name], now[name])}))
+    return found

@@ -18,6 +18,7 @@ from sslang.ir.build.values import (
     Part,
     Selector,
     Stage,
+    State,
     Value,
     View,
     Word,
@@ -36,7 +37,13 @@ PRIMITIVE: dict[str, str] = {
     ">": "greater", ">=": "greater_equal", "and": "logical_and", "or": "logical_or",
 }  # fmt: skip
 # Primitives that are spelled as operators, and have no name of their own in the language.
-UNNAMED = frozenset(PRIMITIVE.values()) | {"negative", "logical_not", "transpose", "index"}
+UNNAMED = frozenset(PRIMITIVE.values()) | {
+    "negative",
+    "logical_not",
+    "transpose",
+    "index",
+    "gather",
+}
 
 _PLAIN: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
@@ -178,6 +185,15 @@ def as_selector(value: Any, span: Span) -> Selector | None:
         return Selector("net", (value.name,), span)
     if isinstance(value, Part):
         return Selector("part", (value.net.name, value.name), span)
+    if isinstance(value, State) and value.kind == "weight":
+        return Selector("net", (value.name,), span)
+    if isinstance(value, Family) and value.members:
+        parts = [as_selector(m, span) for m in value.members]
+        if None not in parts:
+            made = parts[0]
+            for part in parts[1:]:
+                made = Selector("or", (made, part), span)
+            return made
     if isinstance(value, Word) and value in ("bias", "norm"):
         return Selector("word", (str(value),), span)
     return None

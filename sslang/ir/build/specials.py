@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Literal
 
-from sslang.diagnostics import Span, nearest
+from sslang.diagnostics import Span
+from sslang.ir.build import draws, net_forms
 from sslang.ir.build.accept import word_of
 from sslang.ir.build.context import Context
+from sslang.ir.build.forms import SpecialForm, flag_of, time_of
 from sslang.ir.build.values import (
     Arrow,
     Average,
@@ -23,52 +24,6 @@ from sslang.ir.build.values import (
 from sslang.ops.schedules import Piecewise, Ramp, Schedule
 from sslang.types import Duration
 
-Given = Sequence[tuple[Any, Span]]
-Named = Mapping[str, tuple[Any, Span]]
-
-
-@dataclass(frozen=True)
-class SpecialForm:
-    """A form, with the parameters it takes and its reference page."""
-
-    name: str
-    parameters: tuple[str, ...]
-    doc: str
-    build: Callable[[Context, dict[str, tuple[Any, Span]], Span], Any]
-
-    def call(self, ctx: Context, positional: Given, named: Named, span: Span) -> Any:
-        if len(positional) > len(self.parameters):
-            message = f"`{self.name}` takes at most {len(self.parameters)} arguments"
-            ctx.fail("E303", message, positional[len(self.parameters)][1])
-        given = dict(zip(self.parameters, positional, strict=False))
-        for key, value in named.items():
-            if key not in self.parameters:
-                hint = nearest(key, self.parameters) or f"it has: {', '.join(self.parameters)}"
-                ctx.fail("E303", f"`{self.name}` has no parameter `{key}`", value[1], hint=hint)
-            if key in given:
-                ctx.fail("E303", f"`{key}` is given twice", value[1])
-            given[key] = value
-        return self.build(ctx, given, span)
-
-
-def _time(ctx: Context, given: Mapping[str, tuple[Any, Span]], key: str) -> Duration | None:
-    if key not in given:
-        return None
-    value, span = given[key]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        ctx.fail("E308", f"`{key}` is a time, and {value:g} has no unit", span,
-                 hint=f"write `{value:g} epochs` or `{value:g} steps`")  # fmt: skip
-    if not isinstance(value, Duration):
-        ctx.fail("E301", f"`{key}` is a time; this is {describe(value)}", span)
-    return value
-
-
-def _flag(ctx: Context, given: Mapping[str, tuple[Any, Span]], key: str) -> bool:
-    value, span = given.get(key, (False, None))
-    if not isinstance(value, bool):
-        ctx.fail("E301", f"`{key}` is `true` or `false`, not {describe(value)}", span)
-    return value
-
 
 def _ramp(shape: Literal["cosine", "linear"]) -> Callable[..., Ramp]:
     def build(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> Ramp:
@@ -79,18 +34,18 @@ def _ramp(shape: Literal["cosine", "linear"]) -> Callable[..., Ramp]:
         per = word_of(given["per"][0]) if "per" in given else "step"
         if per not in ("epoch", "step"):
             ctx.fail("E301", "`per` is `epoch` or `step`", given["per"][1])
-        over = _time(ctx, given, "over")
+        over = time_of(ctx, given, "over")
         if over is not None and over.value == 0:
             ctx.fail("E309", "`over` is longer than nothing", given["over"][1])
         return Ramp(
             shape,
             value.start,
             value.end,
-            warmup=_time(ctx, given, "warmup"),
+            warmup=time_of(ctx, given, "warmup"),
             over=over,
-            shift=_time(ctx, given, "shift"),
+            shift=time_of(ctx, given, "shift"),
             per_epoch=per == "epoch",
-            closed=_flag(ctx, given, "closed"),
+            closed=flag_of(ctx, given, "closed"),
         )
 
     return build
@@ -129,7 +84,7 @@ def _ema(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> Moment
     init = word_of(given["init"][0]) if "init" in given else "copy"
     if init not in ("copy", "fresh"):
         ctx.fail("E301", "`init` is `copy` or `fresh`", given["init"][1])
-    return Momentum(net, Average(momentum, init == "fresh", _flag(ctx, given, "buffers")))
+    return Momentum(net, Average(momentum, init == "fresh", flag_of(ctx, given, "buffers")))
 
 
 def _images(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> int:
@@ -152,6 +107,8 @@ _RAMP = ("ramp", "warmup", "per", "over", "shift", "closed")
 SPECIALS: dict[str, SpecialForm] = {
     form.name: form
     for form in (
+        *draws.FORMS,
+        *net_forms.FORMS,
         SpecialForm(
             "cosine", _RAMP,
             "From a to b along half a cosine over the run: a + (b - a) (1 - cos(pi p)) / 2.\n\n"

@@ -9,7 +9,7 @@ from typing import Any
 from sslang.diagnostics import Span
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import Family, State, Value, View, describe
-from sslang.ir.graph import READ, SCHEDULE, SIZE, Operand
+from sslang.ir.graph import LATCH, READ, SCHEDULE, SIZE, WEIGHT, Operand
 from sslang.ops import PRIMITIVES, Misfit, Primitive
 from sslang.ops.schedules import Combined, Schedule
 from sslang.types import SCALAR, Dim, TensorType
@@ -33,8 +33,14 @@ REDUCTIONS = frozenset(_BINARY)
 
 
 def read(ctx: Context, state: State, span: Span) -> Value:
-    """The rows of a state as of t."""
-    node = ctx.add(READ, (), state.type, span, {"state": state.name}, hint=state.name)
+    """The rows of a state as of t; a weight as the optimizer left it."""
+    if state.kind == "weight":
+        node = ctx.add(WEIGHT, (), state.type, span, {"net": state.name}, hint=state.name)
+    elif isinstance(state.initial, Value):
+        settings = {"state": state.name}
+        node = ctx.add(LATCH, [state.initial.node], state.type, span, settings, hint=state.name)
+    else:
+        node = ctx.add(READ, (), state.type, span, {"state": state.name}, hint=state.name)
     return Value(node.name, state.type)
 
 

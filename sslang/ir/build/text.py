@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sslang.diagnostics import Diagnostic, Label
 from sslang.model.recipe import FIELDS
-from sslang.model.resolve import Entry, Resolved
+from sslang.model.resolve import FIRST_PHASE, Entry, Resolved
 from sslang.ops import PRIMITIVES
 from sslang.syntax import tree
 from sslang.syntax.formatter import laid_out
@@ -20,45 +20,82 @@ from sslang.syntax.rename import free_names, renamed
 
 # The sections of the text, a blank line between them.
 _SECTIONS = {
-    "param": 0, "view": 1, "encoder": 2, "head": 2, "branch": 2, "queue": 3, "binding": 4,
+    "param": 0, "view": 1, "encoder": 2, "head": 2, "weight": 2, "branch": 2, "queue": 3,
+    "bank": 3, "state": 3, "binding": 4,
 }  # fmt: skip
-_STATES, _RESULTS, _RECIPE, _FUNCTIONS = 3, 5, 6, 7
+_STATES, _RESULTS, _RECIPE, _PHASES = 3, 5, 6, 7
+
+Reached = Sequence[tuple[Resolved, Sequence[Entry]]]
 
 
-def resolved_text(resolved: Resolved, touched: Sequence[Entry]) -> str:
+def resolved_text(resolved: Resolved, reached: Reached) -> str:
     """A spec that means the same without recipes, overrides or the standard library.
 
-    `touched` holds every declaration reached, each after those it needs.
+    `reached` holds, for each phase, every declaration reached, each after those it needs.
     """
     method = resolved.module.method
-    touched = _apart(touched)
-    sections: list[list[str]] = [[] for _ in range(_FUNCTIONS)]
-    for entry in touched:
-        if entry.kind != "fn" and entry.name not in FIELDS:
-            sections[_section(entry)].append(_declaration(entry))
-    writes = sorted(resolved.module.writes, key=lambda write: write.target.name)
-    sections[_STATES] += [show(write) for write in writes]
-    by_name = {entry.name: entry for entry in touched if entry.home is None}
-    sections[_RECIPE] = [_declaration(by_name[n]) for n in FIELDS if n in by_name]
-    functions = sorted((e for e in touched if e.kind == "fn"), key=lambda e: e.name)
+    names = _apart([entry for _, entries in reached for entry in entries])
+    shared: dict[tuple[int, str], Entry] = {}
+    blocks: list[str] = []
+    for phase, entries in reached:
+        own = []
+        for entry in entries:
+            if entry.home is None and entry.name in phase.own:
+                own.append(entry)
+            else:
+                shared.setdefault((id(entry.home), entry.name), entry)
+        if phase.phase != FIRST_PHASE:
+            writes = phase.phase_blocks[phase.phase].writes
+            sections = _sections(own, writes, names)
+            sections.append([show(e.value) for e in own if e.kind == "fn"])
+            body = "\n\n".join("\n".join(lines) for lines in sections if lines)
+            blocks.append(f"phase {phase.phase} {{\n{body}\n}}")
+    top = {entry.name for entry in shared.values() if entry.home is None}
+    writes = [w for w in resolved.module.writes if w.target.name in top]
+    sections = [*_sections(list(shared.values()), writes, names), *([block] for block in blocks)]
+    functions = sorted((e for e in shared.values() if e.kind == "fn"), key=lambda e: e.name)
     parts = [show(method) if method is not None else 'method "?"']
     parts += ["\n".join(section) for section in sections if section]
-    parts += [show(entry.value) for entry in functions]
+    parts += [show(_named(entry, names).value) for entry in functions]
+    parts += [show(assume) for assume in resolved.assumes]
     return laid_out("\n\n".join(parts) + "\n")
 
 
-def _apart(touched: Sequence[Entry]) -> list[Entry]:
-    """Entries of other files under names of their own, where the spec or a third file has those."""
+def _sections(
+    entries: Sequence[Entry], writes: Sequence[tree.Write], names: Names
+) -> list[list[str]]:
+    """Lines of declarations by their kind, then results, then fields of the recipe."""
+    sections: list[list[str]] = [[] for _ in range(_PHASES)]
+    for entry in entries:
+        if entry.kind != "fn" and entry.name not in FIELDS:
+            sections[_section(entry)].append(_declaration(_named(entry, names)))
+    ordered = sorted(writes, key=lambda write: write.target.name)
+    sections[_STATES] += [show(write) for write in ordered]
+    by_name = {entry.name: entry for entry in entries if entry.home is None}
+    sections[_RECIPE] = [_declaration(by_name[n]) for n in FIELDS if n in by_name]
+    return sections
+
+
+Names = Mapping[int, Mapping[str, str]]  # of each file's namespace: names that must differ
+
+
+def _apart(touched: Sequence[Entry]) -> Names:
+    """Names for entries of other files, where the spec or a third file has theirs."""
     taken = {entry.name for entry in touched if entry.home is None}
     names: dict[int, dict[str, str]] = {}
-    for entry in sorted((e for e in touched if e.home is not None), key=lambda e: e.name):
+    others = {(id(e.home), e.name): e for e in touched if e.home is not None}
+    for entry in sorted(others.values(), key=lambda e: e.name):
         name, number = entry.name, 1
         while name in taken:
             number += 1
             name = f"{entry.name}_{number}"
         taken.add(name)
         names.setdefault(id(entry.home), {})[entry.name] = name
-    return [e if e.home is None else _renamed(e, names[id(e.home)]) for e in touched]
+    return names
+
+
+def _named(entry: Entry, names: Names) -> Entry:
+    return entry if entry.home is None else _renamed(entry, names[id(entry.home)])
 
 
 def _renamed(entry: Entry, names: Mapping[str, str]) -> Entry:

@@ -13,7 +13,7 @@ from sslang.model.resolve import Namespace
 from sslang.ops import Primitive
 from sslang.ops.schedules import Schedule
 from sslang.syntax import tree
-from sslang.types import Dim, Duration, Interval, TensorType, Type, ViewType
+from sslang.types import Dim, Duration, Interval, Size, TensorType, Type, ViewType
 
 
 class Word(str):
@@ -100,6 +100,15 @@ class Description:
 
     kind: str
     stages: tuple[Stage, ...]
+    origin: tuple[str, str] | None = None  # of a net: the run or file it is loaded from
+
+
+@dataclass(frozen=True)
+class ChainFrom:
+    """A chain of view operations that goes on from a declared view."""
+
+    view: View
+    chain: Description
 
 
 NOTHING = Description("net", ())
@@ -117,6 +126,7 @@ class BuiltNet:
     arguments: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     first_use: Span | None = None
     source: BuiltNet | None = None  # of an average: the net whose parameters it averages
+    flexible: tuple[str, ...] = ()  # a stage: the argument that may differ between its uses
 
     def __str__(self) -> str:
         return self.name
@@ -128,6 +138,18 @@ class Part:
 
     net: BuiltNet
     name: str
+
+
+@dataclass(frozen=True)
+class NetSlice:
+    """The layers `start` to `stop` of a net, sharing its parameters."""
+
+    net: BuiltNet
+    start: int
+    stop: int
+
+    def __str__(self) -> str:
+        return self.net.name
 
 
 @dataclass(frozen=True)
@@ -146,6 +168,9 @@ class Branch:
     stages: tuple[Any, ...]
     batch_norm: BatchNorm = BatchNorm()
     average: Average | None = None
+    drop_path: float = 0.0
+    evaluation: bool = False  # running statistics, nothing dropped
+    fixed: bool = False  # evaluation, and no gradient
     applications: int = 0
 
 
@@ -168,11 +193,25 @@ class Momentum:
 
 @dataclass(frozen=True)
 class State:
-    """A queue: rows as of t, oldest first."""
+    """A queue (rows as of t, oldest first), bank, state or weight.
+
+    `initial` is how it begins: an initialiser, a number, or a value of the first step.
+    """
 
     name: str
+    kind: str
     type: TensorType
     span: Span = field(compare=False)
+    initial: Any = field(compare=False, repr=False)
+    path: str = field(default="", compare=False)  # the call that owns it; empty: a declaration
+    capacity: Size = field(default=0, compare=False)  # of a queue that begins as empty
+    start: Duration | None = field(default=None, compare=False)
+    every: Duration | None = field(default=None, compare=False)
+    constraint: str = field(default="", compare=False)
+
+    @property
+    def latched(self) -> bool:
+        return isinstance(self.initial, Value)
 
 
 @dataclass(frozen=True)
@@ -181,7 +220,10 @@ class Initial:
 
     primitive: Primitive
     settings: tuple[tuple[str, Any], ...]
-    row: tuple[int, ...]
+    row: tuple[int, ...] | None  # None: the declaration gives the shape
+    start: Duration | None = None
+    every: Duration | None = None
+    constraint: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,7 +252,7 @@ class Special:
 class Selector:
     """A set of parameters: `bias`, `norm`, a net, a part, or a combination of them."""
 
-    operator: str  # word, net, part, and, or, not
+    operator: str  # word, net, part, and, or, not, until
     operands: tuple[Any, ...]
     span: Span = field(compare=False, repr=False)
 
@@ -226,6 +268,8 @@ class Selector:
             return f"{self.operands[0]}.{self.operands[1]}"
         if self.operator == "not":
             return f"not {self.operands[0]}"
+        if self.operator == "until":
+            return f"until({self.operands[1]}, {self.operands[0]})"
         return f"({self.operands[0]} {self.operator} {self.operands[1]})"
 
 
@@ -260,7 +304,11 @@ def describe(value: object) -> str:
         case Branch() | Momentum():
             return "a branch"
         case State():
-            return f"the queue `{value.name}`"
+            return f"the {value.kind} `{value.name}`"
+        case NetSlice():
+            return f"a slice of the net `{value.net.name}`"
+        case ChainFrom():
+            return "a chain of view operations"
         case Function():
             return f"the function `{value.node.name}`"
         case Builtin():

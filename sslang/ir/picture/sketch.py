@@ -8,13 +8,31 @@ from collections.abc import Mapping
 from dataclasses import replace
 from graphlib import TopologicalSorter
 
-from sslang.ir.graph import APPLY, IMAGE, MEMBER, PERMUTE, READ, UNPERMUTE, Graph, Node, Operand
+from sslang.ir.graph import (
+    APPLY,
+    DRAW,
+    IMAGE,
+    INPUT,
+    LATCH,
+    MEMBER,
+    PERMUTE,
+    READ,
+    UNPERMUTE,
+    WEIGHT,
+    Graph,
+    Node,
+    Operand,
+)
 from sslang.ir.picture.parts import Box, Edge, Kind, Pairs, Sketch
 from sslang.ops import PRIMITIVES
 from sslang.types import SCALAR, Interval
 
-_ALONE: Mapping[str, Kind] = {IMAGE: "image", PERMUTE: "shuffle", UNPERMUTE: "shuffle",
-                              READ: "state", "stop_grad": "cut"}  # fmt: skip
+_ALONE: Mapping[str, Kind] = {
+    IMAGE: "image", INPUT: "image", DRAW: "image", PERMUTE: "shuffle", UNPERMUTE: "shuffle",
+    READ: "state", LATCH: "state", WEIGHT: "net", "stop_grad": "cut",
+}  # fmt: skip
+_FIRST = (IMAGE, INPUT, DRAW, READ, LATCH, WEIGHT)  # boxes of their own, though nothing enters
+_STATES = (READ, LATCH)
 _INFIX = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("·", 2), "divide": ("/", 2),
           "modulo": ("%", 2), "matmul": ("@", 2), "power": ("^", 4), "equal": ("==", 0),
           "not_equal": ("!=", 0), "less": ("<", 0), "less_equal": ("<=", 0),
@@ -33,7 +51,8 @@ def sketch(graph: Graph, averages: Pairs = ()) -> Sketch:
     boxes = [_box(graph, groups.nodes[number], groups, accents) for number in order]
     edges = [Edge(place_of[s], place_of[t]) for t in order for s in sorted(groups.before[t])]
     states = {b.title: at for at, b in enumerate(boxes) if b.kind == "state"}
-    for state, value in graph.writes.items():
+    for state, written in graph.writes.items():
+        value = written.value
         if state not in states:
             states[state] = len(boxes)
             boxes.append(Box("state", state))
@@ -60,7 +79,7 @@ class _Groups:
         self._latest: dict[str, int] = {}  # the last box of a call, and the box of a state
         for number, node in enumerate(graph.nodes):
             known = [i for i in node.references if i in self.of]
-            if known or node.op in (IMAGE, READ) or node.name in graph.roots():
+            if known or node.op in _FIRST or node.name in graph.roots():
                 self._add(number, node, known)
             else:
                 self.constants.add(node.name)
@@ -68,8 +87,8 @@ class _Groups:
     def _add(self, number: int, node: Node, known: list[str]) -> None:
         if node.op == MEMBER:
             number = self.of[known[0]]
-        key = f"state {node.setting('state')}" if node.op == READ else node.scope
-        if node.op == READ:
+        key = f"state {node.setting('state')}" if node.op in _STATES else node.scope
+        if node.op in _STATES:
             number = self._latest.setdefault(key, number)
         self.of[node.name] = number
         self.nodes.setdefault(number, []).append(node)
@@ -123,7 +142,7 @@ class _Groups:
 
 def _together(node: Node) -> str:
     """By what rule a node shares a box: alone, view, call (of one function) or formula."""
-    if node.op in _ALONE or node.op == APPLY:
+    if node.op in _ALONE or node.op in (APPLY, MEMBER):
         return "alone"
     if node.op in PRIMITIVES and PRIMITIVES[node.op].kind == "view":
         return "view"
@@ -156,11 +175,15 @@ def _box(graph: Graph, nodes: list[Node], groups: _Groups, accents: Mapping[str,
         kind: Kind = "average" if "." in net else "net"
         box = Box(kind, net, (_valued(value, net, last),), accents[net])
     elif last.op in _ALONE:
-        titles = {IMAGE: "image", PERMUTE: "shuffle", UNPERMUTE: "unshuffle",
-                  "stop_grad": "stop-grad", READ: last.setting("state", "")}  # fmt: skip
+        state = last.setting("state", "")
+        titles = {IMAGE: "image", INPUT: last.setting("name", ""), DRAW: value, PERMUTE: "shuffle",
+                  UNPERMUTE: "unshuffle", "stop_grad": "stop-grad", READ: state, LATCH: state,
+                  WEIGHT: last.setting("net", "")}  # fmt: skip
         named = (value,) if value != "stop_grad" else ()
-        below = {READ: (f"{last.type}",), "stop_grad": named}.get(last.op, ())
-        box = Box(_ALONE[last.op], titles[last.op], below)
+        shape = (f"{last.type}",)
+        below = {READ: shape, LATCH: shape, WEIGHT: shape, DRAW: shape, "stop_grad": named}
+        accent = _ACCENTS[0] if last.op == WEIGHT else ""
+        box = Box(_ALONE[last.op], titles[last.op], below.get(last.op, ()), accent)
     elif groups.rules[last.name] == "view":
         sites = [n.setting("site", "").split("/") for n in nodes]
         names = [site[1] for site in sites if len(site) == 3]

@@ -11,6 +11,7 @@ from sslang.ops.tensors.reductions import axes_of
 from sslang.types import Dim, Size, TensorType, Type, broadcast
 from sslang.types.dims import add as add_sizes
 from sslang.types.dims import multiply as multiply_sizes
+from sslang.types.values import depends_on_batch
 
 
 @tensor_op("operator.matmul", couples=lambda types, settings: types[0].rank != 2)
@@ -67,15 +68,18 @@ def stack(xs: Sequence[TensorType], axis: int = 0) -> TensorType:
 
 
 @tensor_op("sslang.emit.tensors.flatten")
-def flatten(x: TensorType, axis: int = 1) -> TensorType:
-    """The axes from `axis` on made into one."""
-    (at,) = axes_of(x, axis)
+def flatten(x: TensorType, axis: int = 1, last: int = -1) -> TensorType:
+    """The axes from `axis` to `last` made into one: [B, H, W, D] with `last = 2`, `axis = 0`
+    is [B * H * W, D]."""
+    first, end = axes_of(x, (axis, last))
+    if first > end:
+        raise Misfit(f"axis {axis} of {x} comes after axis {last}")
     total: Size | None = 1
-    for size in x.shape[at:]:
+    for size in x.shape[first : end + 1]:
         total = None if total is None else multiply_sizes(total, size)
     if total is None:
         raise Misfit(f"the size of {x} flattened is not linear in the batch")
-    return replace(x, shape=(*x.shape[:at], total))
+    return replace(x, shape=(*x.shape[:first], total, *x.shape[end + 1 :]))
 
 
 @tensor_op("sslang.emit.tensors.roll", couples=_joins_rows)
@@ -91,6 +95,26 @@ def take(x: TensorType, index: TensorType) -> TensorType:
     if index.dtype != "int" or x.shape[:-1] != index.shape:
         raise Misfit(f"take needs one integer for each row of {x}; the index is {index}")
     return replace(x, shape=index.shape)
+
+
+@tensor_op(
+    "sslang.emit.tensors.gather",
+    couples=lambda types, settings: bool(types[0].shape) and depends_on_batch(types[0].shape[0]),
+)
+def gather(x: TensorType, index: TensorType) -> TensorType:
+    """`x[i]`: the rows of x that integers name; [N, ...] and int [...] give [..., ...]."""
+    if index.dtype != "int" or x.rank < 1:
+        raise Misfit(f"rows of {x} are named by integers; the index is {index}")
+    return replace(x, shape=(*index.shape, *x.shape[1:]))
+
+
+@tensor_op("sslang.emit.tensors.one_hot")
+def one_hot(index: TensorType, n: Size) -> TensorType:
+    """1 at the place that each integer names, else 0: int [...] -> [..., n]."""
+    if index.dtype != "int":
+        raise Misfit(f"`one_hot` takes integers, not {index}")
+    _count(n, "one_hot")
+    return TensorType((*index.shape, n))
 
 
 def index_shape(x: TensorType, items: Sequence[object]) -> TensorType:
@@ -122,8 +146,8 @@ def _sliced(size: Size, item: slice) -> Size:
     start, stop = item.start or 0, size if item.stop is None else item.stop
     if isinstance(size, int) and all(isinstance(v, int) for v in (start, stop)):
         return len(range(*slice(start, stop).indices(size)))
-    begin: Size = add_sizes(size, start) if isinstance(start, int) and start < 0 else start
-    end: Size = add_sizes(size, stop) if isinstance(stop, int) and stop < 0 else stop
+    begin: Size = add_sizes(size, start) if _is_negative(start) else start
+    end: Size = add_sizes(size, stop) if _is_negative(stop) else stop
     length = add_sizes(end, _negated(begin))
     if length == 0 or _is_negative(length):
         raise Misfit(f"the slice has {length} entries", "slices are written from:to", "E309")

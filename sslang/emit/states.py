@@ -1,0 +1,82 @@
+"""How states begin, and how writes move them, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sslang.emit import draws
+from sslang.ir.program import StatePlan
+from sslang.types import Dim, Size
+
+
+def size_of(size: Size, dims: Mapping[str, int]) -> int:
+    """A size as a number, where the data decide it."""
+    return size.at(dict(dims)) if isinstance(size, Dim) else size
+
+
+def initial_value(plan: StatePlan, seed: int, dims: Mapping[str, int]) -> Tensor:
+    """What a state begins with, float32 of its shape."""
+    shape = tuple(size_of(s, dims) for s in plan.shape)
+    key = draws.stream_key(seed, "state", plan.name)
+    rows, count = (shape[0], int(np.prod(shape[1:]))) if shape else (1, 1)
+    match plan.initialiser:
+        case "zeros" | "empty":
+            return torch.zeros(shape)
+        case "constant":
+            return torch.full(shape, plan.settings["value"])
+        case "uniform":
+            interval = plan.settings.get("range")
+            bounds = (0.0, 1.0) if interval is None else (interval.low, interval.high)
+            drawn = draws.between(draws.uniform(key, 0, rows, count), bounds)
+        case "uniform_fan_in":
+            bound = 1.0 / np.sqrt(count)
+            drawn = draws.between(draws.uniform(key, 0, rows, count), (-bound, bound))
+        case "normal":
+            drawn = draws.normal(key, 0, rows, count) * plan.settings.get("std", 1.0)
+        case "sphere":
+            drawn = draws.normal(key, 0, rows, count)
+            drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+        case other:
+            raise AssertionError(f"no lowering for the initialiser {other}")
+    return torch.from_numpy(drawn.reshape(shape)).float()
+
+
+class Weight(nn.Module):
+    """A trained tensor that belongs to no net."""
+
+    def __init__(self, value: Tensor, constraint: str) -> None:
+        super().__init__()
+        self.value = nn.Parameter(value)
+        self.constraint = constraint
+
+    def forward(self) -> Tensor:
+        return self.value
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Put the tensor back where its constraint wants it, in place."""
+        if self.constraint == "unit_rows":
+            length = torch.linalg.vector_norm(self.value, dim=-1, keepdim=True)
+            self.value.div_(length.clamp_min(1e-12))
+
+
+def append_rows(queue: Tensor, rows: Tensor) -> None:
+    """A queue [n, ...] after `rows` [b, ...] have entered, in place: oldest first."""
+    entering = rows.to(queue.dtype)[-len(queue) :]
+    if len(entering) < len(queue):
+        queue[: -len(entering)] = queue[len(entering) :].clone()
+    queue[-len(entering) :] = entering
+
+
+def scatter_rows(bank: Tensor, index: Tensor, rows: Tensor) -> None:
+    """bank[index] <- rows, in place. If an index repeats, the highest row of `rows` wins.
+
+    Every repetition writes the winner's values, so the order of the writes does not matter.
+    """
+    order = torch.argsort(index, stable=True)
+    last = torch.searchsorted(index[order], index, right=True) - 1
+    bank[index] = rows.to(bank.dtype)[order[last]]
