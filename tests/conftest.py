@@ -15,7 +15,8 @@ SPECS = sorted((ROOT / "specs").glob("*.ssl"))
 
 # A spec small enough to train in a second: overrides that fit every spec of the project.
 _SMALL = ("backbone=resnet18(width = 0.125, stem = small)", "size=16", "batch=64",
-          "length=12 steps", "evaluate=knn()", "optimizer=adamw(lr = cosine(1e-3 -> 0))")  # fmt: skip
+          "length=12 steps", "evaluate=knn()",
+          "optimizer=adamw(lr = cosine(1e-3 -> 0))")  # fmt: skip
 _VIT = (*_SMALL[1:], "backbone=vit(patch = 8, width = 16, depth = 1, heads = 2)")
 TINY = {
     "instdisc": (*_SMALL, "dim=8", "negatives=16"),
@@ -28,6 +29,24 @@ TINY = {
     "swav": (*_SMALL, "hidden=16", "dim=8", "local_size=8", "clusters=8", "memory=128"),
     "byol": (*_SMALL, "hidden=16", "dim=8", "groups=[]"),
     "simsiam": (*_SMALL, "hidden=8", "dim=16", "groups=[]"),
+    "cpc": (
+        *_SMALL[1:],
+        "backbone=resnet(depth = 18, width = 0.125, stem = small, norm = none, stages = 1)",
+        "context=pixel_cnn(layers = 1)",
+        "resized=16",
+        "patch=4",
+        "stride=4",
+        "cut=4",
+        "dim=8",
+        "steps=2",
+        "negatives=4",
+    ),
+    "simclrv2": (
+        *_SMALL,
+        "hidden=16",
+        "dim=8",
+        "small_backbone=resnet18(width = 0.125, stem = small)",
+    ),
     "dino": (*_VIT, "hidden=16", "dim=8", "local_size=8", "outputs=32"),
 }
 

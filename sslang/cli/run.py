@@ -24,6 +24,9 @@ from sslang.train.options import RunOptions
               help="Where runs go.")  # fmt: skip
 @click.option("--resume", is_flag=False, flag_value="latest", metavar="[RUN]",
               help="Go on with a run: its folder, or the spec's latest.")  # fmt: skip
+@click.option("--phase", metavar="NAME", help="Begin with this phase of the spec.")
+@click.option("--from", "begun", type=click.Path(path_type=Path), metavar="RUN",
+              help="The run whose nets a later phase begins with.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32",
               show_default=True, help="bfloat16 is autocast.")  # fmt: skip
 @click.option("--compile", "compile_", is_flag=True, help="Run the step through torch.compile.")
@@ -46,6 +49,8 @@ def command(
     workers: int,
     out: Path,
     resume: str | None,
+    phase: str | None,
+    begun: Path | None,
     precision: str,
     compile_: bool,
     channels_last: bool,
@@ -66,6 +71,8 @@ def command(
         compile=compile_, channels_last=channels_last, tracking=tracking, save_every=save_every,
         quiet=quiet or json_, verbose=verbose,
     )  # fmt: skip
+    if begun is not None and phase is None:
+        raise click.UsageError("--from goes with --phase, the phase to begin with")
     if resume is not None:
         _resume(spec, resume, overrides, recipe, options, json_)
         return
@@ -85,10 +92,12 @@ def command(
         else:
             print(report.text())
         return
+    from sslang.track.run_folder import open_run
     from sslang.train.run import run
 
     source = read(Path(spec)).text
-    _end(run(program, options, source, Path(spec).stem), json_)
+    folder = None if begun is None else open_run(begun)
+    _end(run(program, options, source, Path(spec).stem, phase=phase, begun=folder), json_)
 
 
 def _resume(

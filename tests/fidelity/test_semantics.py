@@ -20,7 +20,6 @@ from tests.conftest import ROOT, TINY
 from tests.fidelity.test_methods import images
 from tests.fidelity.test_passes_agree import stepped
 
-
 LAST = (tree.Recipe, tree.Phase)  # phases have an order, and recipes stand where they did
 
 
