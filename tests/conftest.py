@@ -47,7 +47,7 @@ TINY = {
         "dim=8",
         "small_backbone=resnet18(width = 0.125, stem = small)",
     ),
-    "dino": (*_VIT, "hidden=16", "dim=8", "local_size=8", "outputs=32"),
+    "dino": (*_VIT, "hidden=16", "local_size=8", "outputs=32"),
 }
 
 

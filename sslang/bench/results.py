@@ -1,9 +1,10 @@
-"""The table of results on the embedded images: every method, three seeds, before and after.
+"""The table of results on the embedded images: every method, before and after.
 
     python -m sslang.bench.results
 
 Runs that are done are not run again. Each method's figure stands beside that of its own network
-as initialised, on the same test images, with the standard error of the difference.
+as initialised, on the same test images, with the standard error of the difference. The table is
+written into README.md between its two marks.
 """
 
 from __future__ import annotations
@@ -18,19 +19,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sslang.bench.lines import length
 from sslang.data.sources import open_source
 from sslang.evaluate.bootstrap import paired_difference
 from sslang.evaluate.knn import knn_top1
+from sslang.model.resolve import read
 from sslang.track.run_folder import RunFolder, list_runs
 
 METRIC = "eval/knn_top1"
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
 @dataclass(frozen=True)
 class Line:
     """One method: means over seeds, and the gain with its standard error."""
 
+    spec: Path
     method: str
+    lines: str
     steps: int
     minutes: float
     before: float
@@ -42,20 +48,33 @@ class Line:
 
 
 def main(arguments: list[str]) -> int:
-    """Run what is missing, then print the table as Markdown."""
+    """Run what is missing, print the table as Markdown, and write it into README."""
     import argparse
 
     parser = argparse.ArgumentParser(prog="python -m sslang.bench.results")
     parser.add_argument("--out", type=Path, default=Path("runs/results"))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--readme", type=Path, default=Path("README.md"))
     parser.add_argument("specs", nargs="*", type=Path)
     given = parser.parse_args(arguments)
     specs = given.specs or sorted(Path("specs").glob("*.ssl"))
     lines = [_method(spec, given.out, given.seeds) for spec in specs]
-    print(table(lines, given.seeds))
-    for name, figure in raw_pixels().items():
-        print(f"Raw pixels, {name}: {figure:.3f}.")
+    text = table(lines, given.seeds)
+    pixels = "; ".join(f"{name} {figure:.3f}" for name, figure in raw_pixels().items())
+    text += f"\nkNN on the raw pixels: {pixels}."
+    print(text)
+    if not given.specs and given.readme.exists():
+        written = between_marks(given.readme.read_text(encoding="utf-8"), text)
+        given.readme.write_text(written, encoding="utf-8")
     return 0
+
+
+def between_marks(page: str, text: str) -> str:
+    """The page with `text` between the marks; AssertionError where it has none."""
+    first, found, rest = page.partition(BEGIN)
+    _, closed, last = rest.partition(END)
+    assert found and closed, f"the page has no {BEGIN} and {END}"
+    return f"{first}{BEGIN}\n{text}\n{END}{last}"
 
 
 def _method(spec: Path, out: Path, seeds: int) -> Line:
@@ -63,7 +82,7 @@ def _method(spec: Path, out: Path, seeds: int) -> Line:
 
     wanted = sslang.load(spec).spec.hash
     runs = [_finished(spec, out, seed, wanted) for seed in range(seeds)]
-    return summarise([run for run in runs if run is not None])
+    return summarise(spec, runs)
 
 
 def _finished(spec: Path, out: Path, seed: int, wanted: str) -> RunFolder:
@@ -87,12 +106,14 @@ def _find(spec: Path, out: Path, seed: int, wanted: str) -> RunFolder | None:
     return None
 
 
-def summarise(runs: list[RunFolder]) -> Line:
+def summarise(spec: Path, runs: list[RunFolder]) -> Line:
     """Means over the runs of one method, which differ in their seeds."""
     after, before = (torch.stack([_hits(r, key) for r in runs]) for key in ("hits", "hits_at_init"))
     difference = paired_difference(after, before)
     last = [{k: v for row in run.metrics() for k, v in row.metrics.items()} for run in runs]
     return Line(
+        spec=spec,
+        lines=str(length(read(spec))),
         method=runs[0].record().method,
         steps=max(row.step for row in runs[0].metrics()),
         minutes=float(np.mean([_minutes(run) for run in runs])),
@@ -101,7 +122,7 @@ def summarise(runs: list[RunFolder]) -> Line:
         gain=difference.mean,
         error=difference.standard_error,
         linear=float(np.mean([m["eval/linear_top1"] for m in last])),
-        rank=float(np.mean([m["health/effective_rank"] for m in last])),
+        rank=float(np.mean([m["eval/effective_rank"] for m in last])),
     )
 
 
@@ -112,23 +133,26 @@ def _hits(run: RunFolder, key: str) -> Tensor:
 
 def _minutes(run: RunFolder) -> float:
     """From the first line of the log to the last line of training."""
-    rows = [row for row in run.metrics() if "train/loss" in row.metrics or row.step == 0]
-    return (rows[-1].time - rows[0].time) / 60
+    rows = run.metrics()
+    trained = [r.time for r in rows if any(k.endswith("train/loss") for k in r.metrics)]
+    return (trained[-1] - rows[0].time) / 60
 
 
 def table(lines: list[Line], seeds: int) -> str:
     """The lines as a Markdown table."""
     rows = [
-        "| method | steps | minutes | kNN as initialised | kNN after | gain | linear after | "
-        "effective rank |",
-        "|---|---|---|---|---|---|---|---|",
+        "| method | lines | steps | minutes | kNN as initialised | kNN after | gain | linear after "
+        "| effective rank |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     rows += [
-        f"| {x.method} | {x.steps} | {x.minutes:.1f} | {x.before:.3f} | {x.after:.3f} | "
-        f"{x.gain:+.3f} ± {x.error:.3f} | {x.linear:.3f} | {x.rank:.1f} |"
+        f"| [{x.method}]({x.spec.as_posix()}) | {x.lines} | {x.steps} | {x.minutes:.1f} | "
+        f"{x.before:.3f} | {x.after:.3f} | {x.gain:+.3f} ± {x.error:.3f} | {x.linear:.3f} | "
+        f"{x.rank:.1f} |"
         for x in lines
     ]
-    note = f"Means over {seeds} seeds; ± is one standard error, by a bootstrap over test images."
+    over = "One seed" if seeds == 1 else f"Means over {seeds} seeds"
+    note = f"{over}; ± is one standard error, by a bootstrap over test images."
     return "\n".join([*rows, "", note])
 
 

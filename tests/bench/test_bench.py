@@ -10,9 +10,12 @@ import torch
 
 import sslang
 from sslang.bench.handwritten import handwritten
+from sslang.bench.lines import length
 from sslang.bench.measure import measure
-from sslang.bench.results import raw_pixels, summarise, table
+from sslang.bench.results import BEGIN, END, between_marks, raw_pixels, summarise, table
+from sslang.diagnostics import Source
 from sslang.ir.program import Program
+from sslang.model.resolve import read
 from sslang.train import run
 from sslang.train.options import RunOptions
 from tests.conftest import ROOT, TINY
@@ -54,11 +57,31 @@ def test_the_table_of_results(tmp_path: Path) -> None:
             seed=seed, device="cpu", workers=0, out=tmp_path, tracking="off", quiet=True
         )
         folders.append(run.run(made, given, "", "simclr").folder)
-    line = summarise(folders)
+    line = summarise(ROOT / "specs/simclr.ssl", folders)
     assert line.method == "SimCLR"
+    assert line.lines == "17"
     assert line.gain == pytest.approx(line.after - line.before)
     assert line.error > 0
     assert f"{line.after:.3f}" in table([line], 2)
+
+
+def test_the_table_stands_between_its_marks() -> None:
+    page = f"before {BEGIN}\nold\n{END} after"
+    assert between_marks(page, "new") == f"before {BEGIN}\nnew\n{END} after"
+    with pytest.raises(AssertionError):
+        between_marks("no marks", "new")
+
+
+def test_a_body_has_at_most_thirty_lines(spec: Path) -> None:
+    found = length(read(spec))
+    assert 10 <= found.body <= 30
+    assert all(lines <= 30 for lines in found.phases.values())
+
+
+def test_lines_leave_out_blanks_and_comments_and_count_phases_apart() -> None:
+    text = 'method "x"  # a comment\n\n# another\nparam a = 1\n'
+    text += "phase p {\n    loss = 1\n}\nrecipe r {}\n"
+    assert str(length(Source("x", text))) == "2 + 3"
 
 
 def test_raw_pixels_are_better_standardised() -> None:

@@ -35,19 +35,19 @@ from tests.fidelity.multicrop import (
     small_resnet,
 )
 
-ROWS, HIDDEN, DIM, OUTPUTS, LOCALS = 6, 12, 6, 10, 3
+ROWS, HIDDEN, DIM, OUTPUTS, LOCALS = 6, 12, 256, 10, 3
 STEPS, TOTAL, EPOCH = 8, 40, 2
 WIDTH, DEPTH, DROP_PATH = 16, 3, 0.4
 WARM = 3  # steps
 CLIP = 0.05
 SMALL = (
-    "local_size=12", f"locals={LOCALS}", f"hidden={HIDDEN}", f"dim={DIM}", f"outputs={OUTPUTS}",
+    "local_size=12", f"locals={LOCALS}", f"hidden={HIDDEN}", f"outputs={OUTPUTS}",
     "momentum=cosine(0.9 -> 1)", "groups=[group(bias or norm, weight_decay = 0)]",
 )  # fmt: skip
 VIT = (
     f"backbone=vit(patch = 4, width = {WIDTH}, depth = {DEPTH}, heads = 2, position = learned, "
     "init = dino)",
-    f"drop_path={DROP_PATH}",
+    f"student=f | g | l2_normalize | last with (drop_path = {DROP_PATH})",
     f"optimizer=adamw(lr = linear(0 -> 2e-3, over = {WARM} steps, closed = true) then "
     "cosine(2e-3 -> 1e-6), weight_decay = cosine(0.04 -> 0.4))",
     f"clip=tensor_norm({CLIP})", "freeze=[until(1 epochs, last)]",
