@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sslang.cli.shared import as_json, print_json, reporting
+
+if TYPE_CHECKING:
+    from sslang.ir.program import Program
 
 
 @click.command()
@@ -20,6 +24,7 @@ from sslang.cli.shared import as_json, print_json, reporting
     show_default=True,
     help="How far to compile.",
 )
+@click.option("--phase", metavar="NAME", help="Another phase than the first.")
 @click.option("--graph", type=click.Path(), help="Write the graph as a picture: .svg or .dot.")
 @as_json
 @reporting
@@ -28,26 +33,34 @@ def command(
     overrides: tuple[str, ...],
     recipe: str | None,
     stage: str,
+    phase: str | None,
     graph: str | None,
     json_: bool,
 ) -> None:
     """Show SPEC, with OVERRIDES `name=expression`, as far as --stage compiles it."""
     if graph is not None:
-        _picture(spec, recipe, overrides, Path(graph))
+        _picture(_program(spec, recipe, overrides, phase), Path(graph))
         return
-    text = _text(spec, recipe, overrides, stage)
+    text = (
+        _tree(spec) if stage == "tree" else _text(_program(spec, recipe, overrides, phase), stage)
+    )
     if json_:
         print_json({"stage": stage, "text": text})
     else:
         print(text, end="" if text.endswith("\n") else "\n")
 
 
-def _text(spec: str, recipe: str | None, overrides: tuple[str, ...], stage: str) -> str:
+def _program(
+    spec: str, recipe: str | None, overrides: tuple[str, ...], phase: str | None
+) -> Program:
     import sslang
+    from sslang.train.run import phase_number
 
-    if stage == "tree":
-        return _tree(spec)
     program = sslang.load(spec, recipe, overrides)
+    return program.phases[phase_number(program, phase)]
+
+
+def _text(program: Program, stage: str) -> str:
     if stage == "resolved":
         return program.spec.text
     from sslang.ir.text import graph_text
@@ -58,8 +71,13 @@ def _text(spec: str, recipe: str | None, overrides: tuple[str, ...], stage: str)
     from sslang.emit.graph import printed
     from sslang.emit.method import Method
 
-    method = Method(program, 0)
-    return f"{printed(method.view_code)}\n\n{printed(method.step_code)}"
+    method = Method(program, 0, dims=_EXAMPLE)
+    used = sorted(program.dims & set(_EXAMPLE))
+    sizes = "".join(f"# for {name} = {_EXAMPLE[name]}\n" for name in used)
+    return f"{sizes}{printed(method.view_code)}\n\n{printed(method.step_code)}"
+
+
+_EXAMPLE = {"dataset": 1000, "classes": 10}  # what the data decide, where none are read
 
 
 def _tree(spec: str) -> str:
@@ -88,12 +106,10 @@ def _tree(spec: str) -> str:
     return "\n".join(lines)
 
 
-def _picture(spec: str, recipe: str | None, overrides: tuple[str, ...], path: Path) -> None:
-    import sslang
+def _picture(program: Program, path: Path) -> None:
     from sslang.ir.picture import graph_dot, graph_svg
     from sslang.track.files import write_atomic
 
-    program = sslang.load(spec, recipe, overrides)
     pairs = [pair for average in program.averages for pair in average.pairs]
     draw = {".svg": graph_svg, ".dot": graph_dot}.get(path.suffix)
     if draw is None:

@@ -75,6 +75,7 @@ class Method(nn.Module):
             step = emit_step(features, self.nets, self.dims)
             self.feature_code = (emit_views(features), step)
         self._keys: dict[str, NDArray[np.uint64]] = {}
+        self._full: set[str] = set()  # queues known to be full: the host need not ask again
         # Bound methods, for a module would be registered and enter the state a second time.
         self.run_step: list[Callable[..., Any]] = [c.module.__call__ for c in self.step_codes]
 
@@ -209,9 +210,16 @@ class Method(nn.Module):
         tensor = getattr(self, _buffer(name))
         assert isinstance(tensor, Tensor)
         filled = getattr(self, _buffer(name, "filled"), None)
-        if filled is not None and int(filled) < len(tensor):
+        if filled is None or name in self._full:
+            return tensor
+        if int(filled) < len(tensor):
             return tensor[:0]
+        self._full.add(name)
         return tensor
+
+    def load_state_dict(self, *given: Any, **named: Any) -> Any:
+        self._full.clear()
+        return super().load_state_dict(*given, **named)
 
     def trained(self) -> list[tuple[str, nn.Parameter]]:
         """Parameters that the optimizer moves, by name."""

@@ -14,8 +14,13 @@ from sslang.types import Dim, Size
 
 
 def size_of(size: Size, dims: Mapping[str, int]) -> int:
-    """A size as a number, where the data decide it."""
-    return size.at(dict(dims)) if isinstance(size, Dim) else size
+    """A size as a number, where the data decide it. Raises ValueError for one that is not given."""
+    if not isinstance(size, Dim):
+        return size
+    missing = [name for name, _ in size.terms if name not in dims]
+    if missing:
+        raise ValueError(f"the spec uses the size `{missing[0]}`: compile it with that number")
+    return size.at(dict(dims))
 
 
 def initial_value(plan: StatePlan, seed: int, dims: Mapping[str, int]) -> Tensor:

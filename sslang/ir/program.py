@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from sslang.diagnostics import Diagnostic, Span
 from sslang.ir.graph import INPUT, Graph
 from sslang.model.spec import Spec
 from sslang.ops.schedules import Schedule
-from sslang.types import Duration, Size
+from sslang.types import Dim, Duration, Size, TensorType
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,17 @@ class StatePlan:
         return self.initialiser == "empty"
 
 
+def _flat(values: Iterable[object]) -> Iterator[Dim]:
+    """The sizes among the values of settings, and in their tuples and slices."""
+    for value in values:
+        if isinstance(value, Dim):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _flat(value)
+        elif isinstance(value, slice):
+            yield from _flat((value.start, value.stop))
+
+
 @dataclass(frozen=True)
 class Program:
     """One phase of a method under one recipe. The first holds the phases after it."""
@@ -83,6 +94,20 @@ class Program:
     def phases(self) -> tuple[Program, ...]:
         """This phase and those after it."""
         return (self, *self.later)
+
+    @property
+    def dims(self) -> frozenset[str]:
+        """The sizes that the data decide and that the step uses: `dataset`, `classes`."""
+        found: set[object] = set()
+        for node in self.step.nodes:
+            shape = node.type.shape if isinstance(node.type, TensorType) else ()
+            found.update(shape, _flat(v for _, v in node.settings))
+        for plan in (*self.states, *self.weights):
+            found.update(plan.shape)
+        for net in self.nets:
+            found.update(_flat(v for _, given in net.stages for v in given.values()))
+        names = {name for d in found if isinstance(d, Dim) for name, _ in d.terms}
+        return frozenset(names & {"dataset", "classes"})
 
     @property
     def reads(self) -> frozenset[str]:

@@ -51,6 +51,9 @@ def open_data(program: Program) -> Data:
                 for d in error.diagnostics
             )
         ) from None
+    if "classes" in program.dims and train.classes is None:
+        message = f"the phase `{program.phase}` uses `classes`, and the data has none"
+        raise DiagnosticError(Diagnostic("E608", message, program.spans.get("data")))
     if "label" in program.reads:
         train = Labelled(train)
         if len(train) == 0:
@@ -82,6 +85,11 @@ def data_facts(program: Program, images: int) -> list[Diagnostic]:
                 message = f"a schedule of `{name}` has {duration}; the run has {total} steps"
                 found.append(Diagnostic("E504", message, spans.get(name),
                                         hint="shorten it, or lengthen the run"))  # fmt: skip
+    for state in program.states:
+        rows = state.shape[0] if state.kind == "bank" else images
+        if isinstance(rows, int) and rows < images:
+            message = f"the bank `{state.name}` has {rows} rows, and the data {images} images"
+            found.append(Diagnostic("E609", message, state.span, hint="write `[dataset]`"))
     alone = recipe.last_batch == "keep" and images % recipe.batch == 1
     if alone and any(n.op == APPLY for n in program.step.nodes):
         message = "the last batch of an epoch has one image, which has no batch statistics"

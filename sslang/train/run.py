@@ -69,7 +69,7 @@ def run(
     begun: RunFolder | None = None,
 ) -> Outcome:
     """Train from the start, or from `phase` on with the nets that the run `begun` had then."""
-    first = _phase_number(program, phase)
+    first = phase_number(program, phase)
     carried = _carried(program, first, begun)
     at = Position(first, 0, carried, None)
     data, learner = prepare(program.phases[first], options, carried)
@@ -79,7 +79,8 @@ def run(
     return Session(folder, program, options, prepare).run(at, data, learner)
 
 
-def _phase_number(program: Program, phase: str | None) -> int:
+def phase_number(program: Program, phase: str | None) -> int:
+    """The place of a phase among those of a spec, 0 for None; E204 where there is none."""
     names = [p.phase for p in program.phases]
     if phase is None:
         return 0
@@ -117,7 +118,7 @@ def resume(folder: RunFolder, program: Program, options: RunOptions) -> Outcome:
             Diagnostic("E701", f"{folder.path} has no checkpoint", hint="begin the run anew")
         )
     state = loaded.payload
-    number = _phase_number(program, state["phase"])
+    number = phase_number(program, state["phase"])
     at = Position(number, state["offset"], state["carried"], loaded)
     data, learner = prepare(program.phases[number], options, state["carried"])
     return Session(folder, program, options, prepare).run(at, data, learner)
