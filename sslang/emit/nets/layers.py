@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -10,20 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslang.emit.nets.draws import fan_in_truncated
 from sslang.emit.nets.norms import GroupedBatchNorm1d
-
-
-def _fan_in_truncated(weight: Tensor) -> None:
-    std = 1.0 / math.sqrt(weight.shape[1])
-    nn.init.trunc_normal_(weight, std=std, a=-2.0 * std, b=2.0 * std)
-
 
 # Under every name but "torch" the bias starts at zero.
 INITS: dict[str, Callable[[Tensor], object]] = {
     "torch": lambda weight: None,  # as nn.Linear draws: U(-1/sqrt(in), 1/sqrt(in)), bias too
     "normal_0.01": lambda weight: nn.init.normal_(weight, std=0.01),  # SimCLR's heads
     "truncated_0.02": lambda weight: nn.init.trunc_normal_(weight, std=0.02),  # DINO's head
-    "truncated_fan_in": _fan_in_truncated,  # Haiku's default: BYOL's heads
+    "truncated_fan_in": fan_in_truncated,  # Haiku's default: BYOL's heads
     "xavier": lambda weight: nn.init.xavier_uniform_(weight),
     "zeros": lambda weight: nn.init.zeros_(weight),
 }

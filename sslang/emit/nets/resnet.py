@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from sslang.emit.nets.convolutions import replace_convolutions
+from sslang.emit.nets.draws import fan_in_truncated, variance_scaling
 from sslang.emit.nets.norms import GroupedBatchNorm2d
 from sslang.emit.nets.preactivation import PreactivationResNet
 
@@ -77,6 +78,7 @@ def resnet(
     weight_standardized: bool = False,
     stages: int = 4,
     preactivation: bool = False,
+    init: Literal["kaiming", "variance_scaling", "truncated_fan_in"] = "kaiming",
     channels: int = 3,
 ) -> nn.Module:
     """A ResNet (He et al. 2016) of depth 10, 18, 34, 50, 101 or 152; images to [B, D].
@@ -100,7 +102,7 @@ def resnet(
     if weight_standardized or norm is None:
         replace_convolutions(net, standardized=weight_standardized, bias=norm is None)
     if norm is not None:
-        _initialise(net, zero_init_residual)
+        _initialise(net, zero_init_residual, _DRAWS[init])
     return net
 
 
@@ -117,15 +119,26 @@ def _norm(norm: str | None, groups: int) -> Callable[[int], nn.Module] | None:
     return GroupedBatchNorm2d if norm == "batch" else partial(nn.GroupNorm, groups)
 
 
-def _initialise(net: nn.Module, zero_init_residual: bool) -> None:
-    """Kaiming normal by fan-out (He et al. 2015); on request each block's last scale 0.
+def _kaiming(weight: Tensor) -> None:
+    nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
+
+
+_DRAWS: dict[str, Callable[[Tensor], object]] = {
+    "kaiming": _kaiming,
+    "variance_scaling": variance_scaling,
+    "truncated_fan_in": fan_in_truncated,
+}
+
+
+def _initialise(net: nn.Module, zero_init_residual: bool, draw: Callable[[Tensor], object]) -> None:
+    """Weights of convolutions by `draw`; on request each block's last scale 0.
 
     Without a norm there is none of this: torch's own draw, as in Greedy InfoMax's code, keeps
     the sum of many residual branches small.
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            draw(module.weight)
         elif zero_init_residual and isinstance(module, BasicBlock):
             nn.init.zeros_(module.bn2.weight)
         elif zero_init_residual and isinstance(module, Bottleneck):

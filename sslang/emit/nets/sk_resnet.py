@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslang.emit.nets.draws import variance_scaling
 from sslang.emit.nets.norms import GroupedBatchNorm2d
 
 _BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
-_CUT = 0.87962566103423978  # the standard deviation of a normal variable cut at +-2
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -128,7 +127,7 @@ def sk_resnet(
     net = SelectiveResNet(entry(channels, planes[0]), planes, _BLOCKS[depth], ratio)
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
-            _draw(module.weight)
+            variance_scaling(module.weight)
         elif zero_init_residual and isinstance(module, SelectiveBottleneck):
             nn.init.zeros_(module.bn3.weight)
     return net
@@ -146,10 +145,3 @@ def _imagenet_stem(channels: int, width: int) -> nn.Sequential:
         stem.extend([_conv(inputs, outputs, 3, stride), GroupedBatchNorm2d(outputs)])
         stem.append(nn.ReLU(inplace=True))
     return stem.append(MaxPool())
-
-
-@torch.no_grad()
-def _draw(weight: Tensor) -> None:
-    """Keras' variance scaling: normal cut at two deviations, variance 1 / fan-in after the cut."""
-    std = 1.0 / math.sqrt(weight[0].numel()) / _CUT
-    nn.init.trunc_normal_(weight, std=std, a=-2.0 * std, b=2.0 * std)

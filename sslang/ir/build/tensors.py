@@ -38,7 +38,9 @@ def read(ctx: Context, state: State, span: Span) -> Value:
         node = ctx.add(WEIGHT, (), state.type, span, {"net": state.name}, hint=state.name)
     elif isinstance(state.initial, Value):
         settings = {"state": state.name}
-        node = ctx.add(LATCH, [state.initial.node], state.type, span, settings, hint=state.name.lower())
+        node = ctx.add(
+            LATCH, [state.initial.node], state.type, span, settings, hint=state.name.lower()
+        )
     else:
         node = ctx.add(READ, (), state.type, span, {"state": state.name}, hint=state.name.lower())
     return Value(node.name, state.type)

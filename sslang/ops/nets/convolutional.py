@@ -21,6 +21,7 @@ def resnet(
     weight_standardized: bool = False,
     stages: int = 4,
     preactivation: bool = False,
+    init: Literal["kaiming", "variance_scaling", "truncated_fan_in"] = "kaiming",
 ) -> Built:
     """A residual network (He et al., 2016), torchvision's, without its classifier.
 
@@ -37,6 +38,9 @@ def resnet(
     al., 2019) have weights less their mean, over the square root of their variance + 1e-5, per
     output channel. `preactivation` is version 2 (He et al., 2016b): norm and ReLU come before
     the convolutions and once more at the end; with `norm = none` the end is left as it is.
+
+    Convolutions begin as Kaiming normal by fan-out (torchvision), by Keras' `variance_scaling`
+    (SimCLR's code), or `truncated_fan_in` (Haiku: BYOL's code).
     """
     view, _ = images(x, "resnet")
     if depth not in (18, 34, 50, 101, 152):
@@ -54,7 +58,7 @@ def resnet(
         "depth": depth, "width": float(width), "stem": stem,
         "zero_init_residual": zero_init_residual, "norm": norm, "norm_groups": norm_groups,
         "weight_standardized": weight_standardized, "stages": stages,
-        "preactivation": preactivation, "channels": view.channels,
+        "preactivation": preactivation, "init": init, "channels": view.channels,
     }  # fmt: skip
     expansion = 1 if depth < 50 else 4
     return Built(pooled(view, round((32 << stages) * width) * expansion), arguments)

@@ -243,3 +243,16 @@ def test_initial_draw_with_group_norm(preactivation: bool) -> None:
 def test_what_the_rule_refuses(settings: dict[str, Any]) -> None:
     with pytest.raises(Misfit):
         PRIMITIVES["resnet"].rule(ViewType(3, 32), **settings)
+
+
+@pytest.mark.parametrize(
+    ("init", "gain"), [("variance_scaling", 1.0), ("truncated_fan_in", 0.87962566103423978)]
+)
+def test_draws_by_fan_in(init: str, gain: float) -> None:
+    """Keras' has the variance 1 / fan-in after the cut at two deviations, Haiku's before it."""
+    net = resnet(depth=18, init=init)  # type: ignore[arg-type]
+    for name, weight in net.named_parameters():
+        if weight.dim() == 4 and weight.numel() > 100_000:
+            unit = 1.0 / math.sqrt(weight[0].numel())
+            assert weight.std() == pytest.approx(gain * unit, rel=0.02), name
+            assert weight.abs().max() <= 2.0 * unit * (1.0001 if gain < 1 else 1 / 0.8796)
