@@ -213,18 +213,16 @@ def test_centre_is_in_the_checkpoint_and_survives_resume() -> None:
 def test_centre_moves_once_a_step() -> None:
     """By a tenth, towards the mean of the teacher's outputs on both large views together."""
     made = learner("dino")
-    assert not made.method.state("center").any()
-    writes = forward(made)
-    stepped(made, 0)
-    first = made.method.state("center").clone()
-    assert torch.equal(first, writes["center"])
-    second = forward(made, 1)["center"]
-    stepped(made, 1)
-    assert torch.equal(made.method.state("center"), second)
-    means = [first / 0.1, (second - 0.9 * first) / 0.1]
-    (mean,) = [n for n in made.program.step.nodes if n.op == "mean" and n.setting("axis") == 0]
-    assert mean.inputs == ("concat",)
-    assert all(bool(m.abs().max() < 10) for m in means)
+    center = torch.zeros(32, dtype=torch.float64)
+    for step in range(2):
+        views = made.views(images(64, step), np.full((64, 2), 20))[:2]
+        f, g, last = (made.method.net(f"teacher.{n}") for n in ("f", "g", "last"))
+        with torch.no_grad():
+            outputs = last(nn.functional.normalize(g(f(torch.cat(views)))))
+        center = 0.9 * center + 0.1 * outputs.mean(0)
+        stepped(made, step)
+        found = made.method.state("center")
+        torch.testing.assert_close(found, center, rtol=1e-9, atol=1e-12)
 
 
 def test_no_row_is_lost_where_a_batch_passes_the_queues_end() -> None:
@@ -522,7 +520,7 @@ def test_running_statistics_of_an_average_are_its_own(name: str, average: str, n
 
 def test_prototypes_have_no_bias() -> None:
     """SwAV's and DINO's; lightly's have one for SwAV."""
-    assert SwaVPrototypes(8, 16).heads.bias is not None
+    assert SwaVPrototypes(8, 16).heads[0].bias is not None
     made = learner("swav")
     assert [n for n, _ in made.method.trained() if "prototypes" in n] == ["prototypes.value"]
     assert made.method.net("prototypes").value.shape == (8, 8)
@@ -582,7 +580,8 @@ def test_prototypes_are_frozen_for_so_many_steps() -> None:
     for step in range(5):
         before = made.method.net("prototypes").value.detach().clone()
         stepped(made, step)
-        moved.append(not torch.equal(before, made.method.net("prototypes").value.detach()))
+        after = made.method.net("prototypes").value.detach()
+        moved.append(float((after - before).abs().max()) > 1e-9)  # unit again: rounding
     assert moved == [False] * 3 + [True] * 2
 
 
