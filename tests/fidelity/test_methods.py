@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 import torch
+from lightly.loss import NegativeCosineSimilarity, NTXentLoss
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -96,6 +97,8 @@ def _simclr(learner: Learner, optimizer: AdamW | Lars, rate: float) -> None:
         loss = functional.cross_entropy(logits_a, labels) + functional.cross_entropy(
             logits_b, labels
         )
+        # Lightly's loss is the paper's mean over 2N rows, half of the code's.
+        agree(ours.loss, 2 * NTXentLoss(temperature)(za, zb).detach(), "lightly's loss")
         _finish(nets, watched, ours.loss, loss, optimizer, ("f", "g"), rate, step, 3)
 
 
@@ -188,6 +191,9 @@ def test_byol() -> None:
         distance = (unit(p[0]) - unit(t[1])).square().sum(1)
         distance = distance + (unit(p[1]) - unit(t[0])).square().sum(1)
         loss = distance.mean()
+        similarity = NegativeCosineSimilarity()  # lightly leaves out + 4 and the factor 2
+        theirs = 4 + 2 * (similarity(p[0], t[1]) + similarity(p[1], t[0]))
+        agree(ours.loss, theirs.detach(), "lightly's loss")
         trained = ("f", "projector", "predictor")
         _finish(nets, watched, ours.loss, loss, optimizer, trained, 0.4, step, 2)
         momentum = 1 - (1 - 0.9) * 0.5 * (1 + math.cos(math.pi * step / TOTAL))
@@ -242,3 +248,41 @@ def test_mocov3() -> None:
             average(modules[f"target.{name}"], modules[name], momentum)
         nets.compare(learner)
     torch.testing.assert_close(modules["f"].patch_embed["proj"].weight, before, rtol=0, atol=0)
+
+
+def test_mocov3_with_a_resnet() -> None:
+    """The ResNet-50 recipe: LARS, temperature 1, a predictor that ends without a norm, nothing
+    frozen; momentum from 0.99 to 1 along a cosine."""
+    rows, tau = 16, 1.0
+    learner = learner_of(
+        "mocov3_vit", rows, "data=embedded()", "evaluate=knn()",
+        "optimizer=lars(lr = cosine(0.4 -> 0, warmup = 2 steps), momentum = 0.9, "
+        "weight_decay = 1e-2)", recipe="resnet50_100",
+    )  # fmt: skip
+    modules: dict[str, nn.Module] = {n: resnet18() for n in ("f", "target.f")}
+    for name in ("projector", "target.projector"):
+        modules[name] = nn.Sequential(
+            nn.Linear(512, 24, bias=False), nn.BatchNorm1d(24), nn.ReLU(),
+            nn.Linear(24, 12, bias=False), nn.BatchNorm1d(12, affine=False),
+        )  # fmt: skip
+    modules["predictor"] = mlp([12, 24, 12], norm=True, biases=[False, False])
+    nets = Nets(modules, {n: f"{n}.0." if n.endswith("f") else f"{n}." for n in modules})
+    nets.start_from(learner)
+    watched, optimizer = Watched(learner), Lars(1e-2, inside=False)
+    for step in range(STEPS):
+        pixels = images(rows, step)
+        views = views_of(learner, pixels)
+        ours = learner.train_step(pixels)
+        q = [unit(modules["predictor"](modules["projector"](modules["f"](v)))) for v in views]
+        with torch.no_grad():
+            k = [unit(modules["target.projector"](modules["target.f"](v))) for v in views]
+        labels = torch.arange(rows)
+        terms = [
+            2 * tau * functional.cross_entropy(q[i] @ k[1 - i].T / tau, labels) for i in (0, 1)
+        ]
+        trained = ("f", "projector", "predictor")
+        _finish(nets, watched, ours.loss, terms[0] + terms[1], optimizer, trained, 0.4, step, 2)
+        momentum = 1 - (1 - 0.99) * 0.5 * (1 + math.cos(math.pi * (step + 1) / TOTAL))
+        for name in ("f", "projector"):
+            average(modules[f"target.{name}"], modules[name], momentum)
+        nets.compare(learner)
