@@ -26,7 +26,15 @@ TINY = {
     "mocov2": (*_SMALL, "hidden=16", "dim=8", "memory=256"),
     "mocov3_vit": (*_VIT, "hidden=16", "dim=8"),
     "simclr": (*_SMALL, "hidden=16", "dim=8"),
-    "swav": (*_SMALL, "hidden=16", "dim=8", "local_size=8", "clusters=8", "memory=128"),
+    "swav": (
+        *_SMALL,
+        "hidden=16",
+        "dim=8",
+        "local_size=8",
+        "clusters=8",
+        "memory=128",
+        "recent[v in global, memory] = empty(dim) with (from = 2 steps)",
+    ),
     "byol": (*_SMALL, "hidden=16", "dim=8", "groups=[]"),
     "simsiam": (*_SMALL, "hidden=8", "dim=16", "groups=[]"),
     "cpc": (

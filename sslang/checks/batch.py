@@ -48,23 +48,32 @@ def _groups(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
 
 
 def _schedules(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
-    """Durations in the units of the length; others need the size of the data."""
+    """Times in the units of the length; others need the size of the data."""
+    for what, name, duration in times(program):
+        if duration.unit == recipe.length.unit and duration.value > recipe.length.value:
+            message = f"{what} has {duration}, and the run lasts {recipe.length}"
+            yield Diagnostic("E504", message, program.spans.get(name),
+                             hint="shorten it, or lengthen the run")  # fmt: skip
+
+
+def times(program: Program) -> Iterator[tuple[str, str, Duration]]:
+    """Every time that must lie within the run: what has it, the name to point at, and the time."""
+    recipe = program.spec.recipe
+    assert recipe is not None
     places: list[tuple[str, object]] = [
         ("optimizer", getattr(recipe.optimizer, name))
         for name in type(recipe.optimizer).model_fields
     ]
+    places += [("groups", v) for g in recipe.groups for v in (g.lr, g.weight_decay)]
     places += [(a.branch, a.momentum) for a in program.averages]
+    places += [("loss", schedule) for schedule in program.schedules.values()]
     for name, value in places:
-        if not isinstance(value, Schedule):
-            continue
-        for duration in value.durations():
-            if _longer(duration, recipe.length):
-                message = (
-                    f"a schedule of `{name}` has {duration}, and the run lasts {recipe.length}"
-                )
-                yield Diagnostic("E504", message, program.spans.get(name),
-                                 hint="shorten it, or lengthen the run")  # fmt: skip
-
-
-def _longer(duration: Duration, length: Duration) -> bool:
-    return duration.unit == length.unit and duration.value > length.value
+        if isinstance(value, Schedule):
+            for duration in value.durations():
+                yield f"a schedule of `{name}`", name, duration
+    for selector in recipe.freeze:
+        if selector.operator == "until":
+            yield "`freeze`", "freeze", selector.operands[1]
+    for state in program.states:
+        if state.start is not None:
+            yield f"the queue `{state.name}`", state.name.split(".")[0], state.start

@@ -417,10 +417,6 @@ def _override(result: Resolved, overrides: Sequence[tree.Binding]) -> None:
     entries = result.namespace.entries
     for override in overrides:
         name = override.target.name
-        if override.target.items:
-            message = "an override is written `name=expression`"
-            result.diagnostics.append(Diagnostic("E101", message, override.target.span))
-            continue
         if name not in entries and name not in FIELDS:
             hint = nearest(name, [*entries, *FIELDS])
             message = f"the spec declares no `{name}`"

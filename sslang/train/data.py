@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sslang.checks.batch import times
 from sslang.data.labelled import Labelled
 from sslang.data.source import Source
 from sslang.data.sources import open_source
@@ -12,7 +13,6 @@ from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.ir.graph import APPLY
 from sslang.ir.program import Program
 from sslang.model.recipe import Recipe
-from sslang.ops.schedules import Schedule
 from sslang.train.learner import steps_per_epoch
 
 
@@ -75,16 +75,11 @@ def data_facts(program: Program, images: int) -> list[Diagnostic]:
     if total < 1:
         message = f"{recipe.length} of {images} images are fewer than one step"
         return [Diagnostic("E506", message, spans.get("length"))]
-    places = [
-        ("optimizer", getattr(recipe.optimizer, n)) for n in type(recipe.optimizer).model_fields
-    ]
-    places += [(a.branch, a.momentum) for a in program.averages]
-    for name, value in places:
-        for duration in value.durations() if isinstance(value, Schedule) else ():
-            if duration.steps(epoch) > total:
-                message = f"a schedule of `{name}` has {duration}; the run has {total} steps"
-                found.append(Diagnostic("E504", message, spans.get(name),
-                                        hint="shorten it, or lengthen the run"))  # fmt: skip
+    for what, name, duration in times(program):
+        if duration.steps(epoch) > total:
+            message = f"{what} has {duration}; the run has {total} steps"
+            found.append(Diagnostic("E504", message, spans.get(name),
+                                    hint="shorten it, or lengthen the run"))  # fmt: skip
     for state in program.states:
         rows = state.shape[0] if state.kind == "bank" else images
         if isinstance(rows, int) and rows < images:

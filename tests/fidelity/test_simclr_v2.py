@@ -517,11 +517,6 @@ def test_fine_tunings_recipe() -> None:
     assert everything is not None and str(everything.length) == "30 epochs"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the spec's `groups` leave the classifier its LARS rate",
-)
 def test_the_codes_fine_tuning_has_no_layer_wise_rate_in_the_classifier() -> None:
     """LARS leaves out names with batch_normalization, bias or head_supervised: its kernel, too."""
     text = SPEC.read_text("utf-8") + RECIPES.replace(
@@ -532,9 +527,6 @@ def test_the_codes_fine_tuning_has_no_layer_wise_rate_in_the_classifier() -> Non
     assert [g.adapt for g in groups if "classifier.0.weight" in g.names] == [False]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the spec's view `x` is torchvision's crop"
-)
 def test_the_codes_fine_tuning_crops_as_its_pretraining_does() -> None:
     """The same boxes and the same bicubic resize in both phases."""
     first, second, third = program_of("imagenet").phases
