@@ -25,14 +25,14 @@ from sslang.train.options import RunOptions
 from sslang.train.session import Outcome
 from tests.conftest import ROOT
 
-STEPS = 12  # of each phase
+STEPS = 8  # of each phase
 PHASES = ("pretrain", "finetune", "distill")
 TEXT = (
     (ROOT / "specs" / "simclrv2.ssl").read_text("utf-8")
     + f"""
 recipe small : default {{
-    backbone       = resnet18(width = 0.125, stem = small)
-    small_backbone = resnet18(width = 0.125, stem = small)
+    backbone       = resnet18(width = 0.125)
+    small_backbone = resnet18(width = 0.125)
     size           = 16
     hidden         = 16
     dim            = 8
@@ -49,8 +49,8 @@ recipe small : default {{
 )
 
 
-def program_of() -> Program:
-    return load_source(Source("simclrv2.ssl", TEXT), "small")
+def program_of(text: str = TEXT) -> Program:
+    return load_source(Source("simclrv2.ssl", text), "small")
 
 
 def options(out: Path, **changes: object) -> RunOptions:
@@ -76,7 +76,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 def lines(folder: RunFolder, *prefixes: str) -> list[dict[str, float]]:
     """metrics.jsonl without what depends on the clock; of phases with these prefixes, if any."""
     rows = [json.loads(line) for line in folder.metrics_path.read_text().splitlines()]
-    kept = [{k: v for k, v in row.items() if "time/" not in k} for row in rows]
+    kept = [{k: v for k, v in row.items() if k != "time" and "time/" not in k} for row in rows]
     if not prefixes:
         return kept
     return [row for row in kept if any(k.startswith(prefixes) for k in row)]
@@ -118,7 +118,8 @@ def test_a_run_trains_its_phases_in_order(whole: Outcome) -> None:
         for prefix in ("", "finetune/", "distill/")
     }
     assert last == {"": STEPS, "finetune/": 2 * STEPS, "distill/": 3 * STEPS}
-    assert whole.results.keys() == {"eval/accuracy", "eval/accuracy_at_init"}
+    assert {"eval/accuracy", "eval/accuracy_at_init"} <= whole.results.keys()
+    assert "eval/knn_top1" not in whole.results  # the last phase's
     assert any("eval/knn_top1" in row for row in rows)
     assert any("finetune/eval/accuracy" in row for row in rows)
 
@@ -127,11 +128,10 @@ def test_nets_live_on_to_the_bit(whole: Outcome) -> None:
     """What a phase does not train is in the next one's nets as it was."""
     first, second, third = (nets_after(whole.folder, phase) for phase in PHASES)
     assert {k.partition(".")[0] for k in first} == {"f", "g", "target"}
-    assert {k.partition(".")[0] for k in second} >= {"f", "g", "classifier"}
-    assert second.keys() & first.keys() == {k for k in first if not k.startswith("target.")}
-    later = ("g.3.", "g.4.", "g.6.", "g.7.")
+    assert {k.partition(".")[0] for k in second.keys() - first.keys()} == {"classifier"}
+    later = ("g.3.", "g.4.", "g.6.", "g.7.", "target.")
     for name, value in first.items():
-        if name in second and "num_batches" not in name:
+        if "num_batches" not in name:
             assert torch.equal(second[name], value) == name.startswith(later), name
     for name, value in second.items():  # the teacher
         assert torch.equal(third[name], value), name
@@ -146,6 +146,18 @@ def test_each_phase_leaves_what_it_was(whole: Outcome) -> None:
         assert any(phase in name and name.startswith("encoder") for name in names), phase
         assert any(phase in name and name.startswith("evaluation") for name in names), phase
         assert any(phase in name and name.startswith("generated") for name in names), phase
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="told when the phase begins")
+def test_what_a_later_phase_cannot_do_is_told_before_the_first(tmp_path: Path) -> None:
+    """A warm-up longer than the phase, which the size of the labelled set decides."""
+    text = TEXT.replace(
+        "finetune { optimizer = adamw(lr = cosine(1e-2 -> 0)) }",
+        "finetune { optimizer = adamw(lr = cosine(1e-2 -> 0, warmup = 1 epochs)) }",
+    )
+    with pytest.raises(DiagnosticError, match="E504"):
+        run.run(program_of(text), options(tmp_path), text, "simclrv2")
+    assert not list_runs(tmp_path)
 
 
 # --- interrupted -----------------------------------------------------------------------------
@@ -170,9 +182,8 @@ def stopping(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
 
 @pytest.mark.parametrize(
     ("phase", "step", "how"),
-    [("finetune", 5, "crash"), ("finetune", 7, "signal"), ("finetune", STEPS - 1, "signal"),
-     ("distill", 3, "crash")],
-)  # fmt: skip
+    [("finetune", 3, "crash"), ("finetune", 5, "signal"), ("distill", 2, "crash")],
+)
 def test_an_interrupted_phase_resumes_to_the_same_bits(
     phase: str, step: int, how: str, whole: Outcome, stopping: dict[str, object], tmp_path: Path
 ) -> None:
@@ -185,16 +196,13 @@ def test_an_interrupted_phase_resumes_to_the_same_bits(
     else:
         outcome = begin(tmp_path)
         folder = outcome.folder
-        if step < STEPS - 1:
-            assert not outcome.finished and outcome.exit_code == 75
-            assert folder.status() == "KILLED"
+        assert not outcome.finished and outcome.exit_code == 75
+        assert folder.status() == "KILLED"
     loaded = checkpoint.load_latest(folder.checkpoints)
-    assert (loaded is not None and loaded.payload["phase"] == phase) or step == STEPS - 1
+    assert loaded is not None and loaded.payload["phase"] == phase
     stopping.clear()
-    if folder.status() != "FINISHED":
-        again = sslang.load(folder.resolved_path)
-        outcome = run.resume(folder, again, options(tmp_path))
-        assert outcome.finished and outcome.results == whole.results
+    resumed = run.resume(folder, sslang.load(folder.resolved_path), options(tmp_path))
+    assert resumed.finished and resumed.results == whole.results
     assert folder.status() == "FINISHED"
     expect_same(learner_state(folder), learner_state(whole.folder))
     for name in PHASES:
@@ -205,7 +213,7 @@ def test_an_interrupted_phase_resumes_to_the_same_bits(
 def test_a_run_that_crashes_before_a_phases_first_checkpoint_repeats_it(
     whole: Outcome, stopping: dict[str, object], tmp_path: Path
 ) -> None:
-    """The last checkpoint is then the end of the phase before."""
+    """The last checkpoint is then the end of the phase before, which is evaluated again."""
     stopping.update(phase="finetune", step=0, how="crash")
     with pytest.raises(MemoryError):
         begin(tmp_path, save_every=0.0)
@@ -213,7 +221,8 @@ def test_a_run_that_crashes_before_a_phases_first_checkpoint_repeats_it(
     stopping.clear()
     assert run.resume(folder, sslang.load(folder.resolved_path), options(tmp_path)).finished
     expect_same(learner_state(folder), learner_state(whole.folder))
-    assert lines(folder) == lines(whole.folder)
+    rows = lines(folder)
+    assert [row for n, row in enumerate(rows) if row not in rows[:n]] == lines(whole.folder)
 
 
 # --- begun late ------------------------------------------------------------------------------
