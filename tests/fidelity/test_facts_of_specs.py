@@ -864,6 +864,12 @@ def test_dino_centre_and_temperatures() -> None:
     assert temperature(made) == {0.1, 0.04}
 
 
+def test_dino_evaluates_by_20_neighbours() -> None:
+    """At a temperature of 0.07."""
+    (knn, _) = recipe_of("dino", "imagenet").evaluate
+    assert (knn.word, getattr(knn, "k", 0), getattr(knn, "temperature", 0)) == ("knn", 20, 0.07)
+
+
 # --- learned only by building ----------------------------------------------------------------
 
 
