@@ -37,6 +37,7 @@ def command(out: Path, json_: bool) -> None:
                 "status": folder.status(),
                 "step": step,
                 **{name: last[name] for name in _METRICS if name in last},
+                **{name: value for name, value in last.items() if name.endswith("eval/accuracy")},
             }
         )
     if json_:
@@ -53,16 +54,23 @@ def _table(rows: list[dict[str, object]]) -> None:
     from rich.table import Table
 
     names = ["run", "method", "recipe", "seed", "status", "step", *_METRICS]
-    shown = [n for n in names if any(n in row for row in rows)]
+    accuracies = dict.fromkeys(n for row in rows for n in row if n.endswith("eval/accuracy"))
+    shown = [n for n in (*names, *accuracies) if any(n in row for row in rows)]
     table = Table(box=None, pad_edge=False)
     for name in shown:
-        table.add_column(name.rpartition("/")[2], no_wrap=True)
+        table.add_column(_title(name), no_wrap=True)
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in shown))
     console = Console()
     if not console.is_terminal:
         console = Console(width=240)
     console.print(table)
+
+
+def _title(metric: str) -> str:
+    """The last word of a metric's name, after the phase where it is of a later one."""
+    *path, last = metric.split("/")
+    return f"{path[0]} {last}" if len(path) > 1 else last
 
 
 def _cell(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from sslang.emit.averages import average_
@@ -39,7 +40,11 @@ class Average:
 
 
 def build_nets(
-    program: Program, seed: int, dims: Mapping[str, int], weights: Mapping[str, Tensor]
+    program: Program,
+    seed: int,
+    dims: Mapping[str, int],
+    weights: Mapping[str, Tensor],
+    dtype: torch.dtype,
 ) -> nn.Module:
     """Every net and weight by name.
 
@@ -55,6 +60,7 @@ def build_nets(
     for weight in program.weights:
         value = initial_value(weight, seed, dims)
         _attach(nets, weight.name, Weight(value, weight.constraint))
+    nets.to(dtype)  # before anything is loaded, lest it be rounded
     own = nets.state_dict()
     nets.load_state_dict({**own, **{k: v for k, v in weights.items() if k in own}})
     for average in program.averages:

@@ -56,7 +56,7 @@ class Method(nn.Module):
         self.program = program
         self.seed = seed
         self.dims = dict(dims or {})
-        self.nets = build_nets(program, seed, self.dims, weights or {})
+        self.nets = build_nets(program, seed, self.dims, weights or {}, dtype)
         for state in program.states:
             self.register_buffer(_buffer(state.name), initial_value(state, seed, self.dims))
             if state.starts_empty:

@@ -278,7 +278,7 @@ def _use(statement: tree.Use, module: Module) -> None:
 
 
 def resolve(
-    module: Module, recipe: str | None = None, overrides: Sequence[tree.Binding] = ()
+    module: Module, recipe: str | None = None, overrides: Sequence[tree.Binding | tree.Nested] = ()
 ) -> Resolved:
     """Lay the recipe (`default` if none is named and there is one), then the overrides, over."""
     found: list[Diagnostic] = []
@@ -413,9 +413,12 @@ def _replace(
     entries[name] = changed
 
 
-def _override(result: Resolved, overrides: Sequence[tree.Binding]) -> None:
+def _override(result: Resolved, overrides: Sequence[tree.Binding | tree.Nested]) -> None:
     entries = result.namespace.entries
     for override in overrides:
+        if isinstance(override, tree.Nested):
+            _overlay_phase(result, override, "command line", True)
+            continue
         name = override.target.name
         if name not in entries and name not in FIELDS:
             hint = nearest(name, [*entries, *FIELDS])

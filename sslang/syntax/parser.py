@@ -97,10 +97,13 @@ def _add(diagnostics: list[Diagnostic], found: Diagnostic) -> None:
 
 
 def parse_expression(source: Source) -> tuple[tree.Node | None, list[Diagnostic]]:
-    """Parse one `name = expression`, as the command line gives it; returns the binding."""
+    """Parse one `name = expression`, as the command line gives it; returns the binding.
+
+    `PHASE { name = expression }` rebinds inside a phase, as in a recipe.
+    """
     file, diagnostics = parse(source)
     if not diagnostics and not (
-        len(file.statements) == 1 and isinstance(file.statements[0], tree.Binding)
+        len(file.statements) == 1 and isinstance(file.statements[0], tree.Binding | tree.Nested)
     ):
         span = Span(source, 0, len(source.text))
         diagnostics = [Diagnostic("E101", "an override is written `name=expression`", span)]

@@ -73,10 +73,19 @@ def run(
     carried = _carried(program, first, begun)
     at = Position(first, 0, carried, None)
     data, learner = prepare(program.phases[first], options, carried)
+    _check_later(program.phases[first + 1 :])
     folder = run_folder.create(options.out, name)
     write_atomic(folder.spec_path, source_text)
     write_atomic(folder.resolved_path, program.spec.text)
     return Session(folder, program, options, prepare).run(at, data, learner)
+
+
+def _check_later(phases: Sequence[Program]) -> None:
+    """Raise now what a later phase could not do with its data."""
+    for program in phases:
+        problems = data_facts(program, len(open_data(program).train))
+        if problems:
+            raise DiagnosticError(*problems)
 
 
 def phase_number(program: Program, phase: str | None) -> int:

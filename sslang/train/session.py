@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,21 @@ class Position:
 
 @dataclass(frozen=True)
 class PhaseLog:
-    """The run's log as a phase writes it: steps go on, later phases have names of their own."""
+    """The run's log as a phase writes it: steps go on, later phases have names of their own.
+
+    `known` are lines that a resumed run finds at the step of its checkpoint, written after it was
+    saved: they are not written a second time.
+    """
 
     log_: Log
     offset: int
     prefix: str
+    known: Set[tuple[int, frozenset[str]]] = frozenset()
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        self.log_.log(step + self.offset, {self.prefix + k: v for k, v in metrics.items()})
+        named = {self.prefix + name: value for name, value in metrics.items()}
+        if (step + self.offset, frozenset(named)) not in self.known:
+            self.log_.log(step + self.offset, named)
 
 
 @dataclass
@@ -68,12 +75,15 @@ class Session:
     program: Program
     options: RunOptions
     prepare: Prepare
+    known: Set[tuple[int, frozenset[str]]] = frozenset()
 
     def run(self, at: Position, data: Data, learner: Learner) -> Outcome:
         """Train from `at` to the end, or to where the user or the system stops it."""
         if at.loaded is not None:  # before the recorder opens the file
             self._refuse_if_live()
             self.folder.truncate_metrics(at.loaded.step)
+            rows = [r for r in self.folder.metrics() if r.step == at.loaded.step]
+            self.known = {(r.step, frozenset(r.metrics)) for r in rows}
         recorder = self._recorder(data, learner, fresh=at.loaded is None)
         status: run_folder.Status = "FAILED"
         quiet, verbose = self.options.quiet, self.options.verbose
@@ -162,7 +172,8 @@ class _Phase:
         self.recorder, self.shown = recorder, shown
         self.program = learner.program
         self.name = self.program.phase if at.phase else ""  # the first phase needs no name
-        self.log = PhaseLog(recorder, at.offset, f"{self.name}/" if self.name else "")
+        prefix = f"{self.name}/" if self.name else ""
+        self.log = PhaseLog(recorder, at.offset, prefix, session.known)
         self.interval = Interval()
         self.at_init: dict[str, Any] = {}
         evaluator = Evaluator(data.train, data.test, self.options.workers)

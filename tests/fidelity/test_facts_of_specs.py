@@ -518,6 +518,7 @@ def test_simclr_on_cifar10() -> None:
     assert (settings["depth"], settings["stem"]) == (18, "small")
     assert layers(made, "g") == [linear(512), NORM, RELU, linear(128), SCALED]
     assert temperature(made) == {0.5}
+    assert numbers("simclr", "cifar10", 10) == pytest.approx([1.0 * 512 / 256])
 
 
 def test_simclr_sees_both_views_in_one_batch() -> None:

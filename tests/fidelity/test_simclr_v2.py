@@ -43,7 +43,8 @@ def lars(rates: tuple[float, ...], decay: float) -> str:
 
 
 RECIPES = f"""
-recipe tiny : imagenet {{
+recipe tiny : imagenet {
+    tau = 0.1{
     data           = embedded()
     backbone       = resnet18(width = 0.125, stem = small)
     small_backbone = resnet18(width = 0.125, stem = small)
@@ -355,7 +356,6 @@ def test_distillation() -> None:
     for module in teacher.values():
         module.eval()
     before = {k: v.clone() for k, v in learner.method.nets.state_dict().items()}
-    assert not before["readout.0.weight"].any()
     tau = 0.1
     for step in range(STEPS):
         pixels = pictures(ROWS, step)
@@ -385,12 +385,7 @@ def test_distillation() -> None:
 # --- from phase to phase ---------------------------------------------------------------------
 
 
-ROUNDED = pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="float64 weights pass through float32 when loaded"
-)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.float64, marks=ROUNDED)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_nets_live_on_to_the_bit_and_all_else_starts_anew(dtype: torch.dtype) -> None:
     """The memory, the average and the optimizer are pretraining's; new nets begin by their name."""
     program, first = pretrained("tiny_memory", dtype=dtype)
@@ -537,8 +532,8 @@ def test_the_codes_fine_tuning_crops_as_its_pretraining_does() -> None:
 
 
 def test_distillations_recipe() -> None:
-    """400 epochs without labels; tau 0.1 of oneself, 1 of ResNet-50's recipe."""
-    for recipe, tau in (("imagenet", 0.1), ("imagenet_resnet50", 1.0)):
+    """400 epochs without labels; tau 1 into a smaller net, 0.1 into itself."""
+    for recipe, tau in (("imagenet", 1.0), ("imagenet_resnet50", 0.1)):
         program = program_of(recipe).phases[2]
         assert program.reads == frozenset()
         assert program.fixed == frozenset({"f", "g", "classifier"})
