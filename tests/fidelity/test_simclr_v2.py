@@ -43,8 +43,8 @@ def lars(rates: tuple[float, ...], decay: float) -> str:
 
 
 RECIPES = f"""
-recipe tiny : imagenet {
-    tau = 0.1{
+recipe tiny : imagenet {{
+    tau            = 0.1
     data           = embedded()
     backbone       = resnet18(width = 0.125, stem = small)
     small_backbone = resnet18(width = 0.125, stem = small)
