@@ -80,7 +80,7 @@ def _phase(resolved: Resolved) -> _Part:
     nets = _nets(training, evaluation)
     touched = {key: e for c in contexts for key, e in c.touched.items()}
     return _Part(
-        resolved, recipe, Graph(tuple(training.nodes), outputs, writes).pruned(), features,
+        resolved, recipe, training.graph(outputs, writes), features,
         training, contexts, nets, tuple(_averages(training, evaluation, nets)),
         tuple(touched.values()),
     )  # fmt: skip
@@ -351,7 +351,7 @@ def _features(ctx: Context) -> Graph | None:
         if value.type.rank != 2 or value.type.shape[0] != BATCH:
             ctx.fail("E302", f"`features` is {value.type}; it must be [batch, width]",
                      entries["features"].value.span)  # fmt: skip
-        return Graph(tuple(ctx.nodes), {"features": value.node}, {}).pruned()
+        return ctx.graph({"features": value.node}, {})
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sslang.diagnostics import Label, Span, nearest
 from sslang.ir.build import configure, nets, patterns, specials, states, tensors
 from sslang.ir.build.accept import Unfit, accept, choices, hints
-from sslang.ir.build.context import Context, Local, Scope
+from sslang.ir.build.context import CALLED, Context, Local, Scope
 from sslang.ir.build.values import (
     Arrow,
     Branch,
@@ -188,7 +188,7 @@ def inline(ctx: Context, function: Function, positional: Given, named: Named, sp
         if family is not None:
             return _map_family(ctx, function, given, family, span)
         patterns.match_all(ctx, node, local, given, span)
-        return ctx.named(_body(ctx, node, scope, span), node.name)
+        return ctx.named(_body(ctx, node, scope, span), node.name, CALLED)
 
 
 def _map_family(

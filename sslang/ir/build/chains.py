@@ -42,12 +42,9 @@ def view(
     if type_.size is None:
         ctx.fail("E603", f"the view `{name}` never gets one size", span,
                  hint="begin its chain with random_resized_crop(size)")  # fmt: skip
-    if (
-        ctx.mode != "evaluation"
-        and ctx.nodes[-1].name == current
-        and (start is None or current != start.node)
-    ):
-        current = ctx.rename(ctx.nodes[-1], name).name
+    begin = None if start is None else start.node
+    if ctx.mode != "evaluation" and current != begin and chain.stages:
+        ctx.entitle(current, name)
     return View(name, current, type_)
 
 

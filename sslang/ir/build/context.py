@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn
 
 from sslang.diagnostics import Diagnostic, DiagnosticError, Label, Span
 from sslang.ir.build.values import Branch, BuiltNet, State, Value
-from sslang.ir.graph import Node, Operand, Write
+from sslang.ir.graph import INPUT, LATCH, READ, WEIGHT, Graph, Node, Operand, Write
 from sslang.model.resolve import Entry, Namespace, Resolved
 from sslang.types import Type
 
@@ -17,6 +17,10 @@ MAX_CALL_DEPTH = 40
 MAX_LEVELS = 90
 MAX_NODES = 10_000
 MAX_STEPS = 50_000
+
+# Strengths of titles: a local name of a function, the function called, a declared name.
+LOCAL, CALLED, BOUND = 1, 2, 3
+_NAMESAKES = frozenset((INPUT, READ, LATCH, WEIGHT))  # called after what they read
 
 Mode = Literal["training", "evaluation", "recipe"]
 
@@ -56,6 +60,8 @@ class Context:
     nodes: list[Node] = field(default_factory=list)
     known: dict[object, Node] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    hints: dict[str, str] = field(default_factory=dict)
+    titles: dict[str, tuple[int, str]] = field(default_factory=dict)
     memo: dict[tuple[int, str], Any] = field(default_factory=dict)
     busy: list[Entry] = field(default_factory=list)
     touched: dict[tuple[int, str], Entry] = field(default_factory=dict)  # what needs follow first
@@ -157,36 +163,53 @@ class Context:
         if len(self.nodes) >= MAX_NODES:
             self.fail("E311", f"the spec makes more than {MAX_NODES} operations", span)
         name = self._fresh(hint or op)
+        self.hints[name] = hint or op
         node = Node(name, op, tuple(inputs), plain, type_, span, self.scope)
         self.nodes.append(node)
         self.known[key] = node
         return node
 
     def _fresh(self, hint: str) -> str:
-        base = "".join(c if c.isalnum() else "_" for c in hint).strip("_") or "value"
-        if base[0].isdigit():
-            base = "_" + base
-        name, number = base, 1
-        while name in self.names:
-            number += 1
-            name = f"{base}_{number}"
-        self.names.add(name)
-        return name
+        return fresh(hint, self.names)
 
-    def named(self, value: Any, name: str) -> Any:
-        """`value`, its node called `name` where it is the newest and nothing uses it yet."""
-        if not isinstance(value, Value) or not self.nodes or self.nodes[-1].name != value.node:
-            return value
-        return Value(self.rename(self.nodes[-1], name).name, value.type)
+    def named(self, value: Any, name: str, strength: int = BOUND) -> Any:
+        """`value`; its node shall be called `name` in the graph, unless it has a stronger title.
 
-    def rename(self, node: Node, hint: str) -> Node:
-        """Give a node that nothing uses yet a better name."""
-        if node is not self.nodes[-1] or node.op == "image":
-            return node
-        self.names.discard(node.name)
-        fresh = replace(node, name=self._fresh(hint))
-        self.nodes[-1] = fresh
-        newest = next(reversed(self.known))
-        assert self.known[newest] is node
-        self.known[newest] = fresh
-        return fresh
+        Names that nodes carry while the graph is built never change, for values hold them.
+        """
+        if isinstance(value, Value):
+            self.entitle(value.node, name, strength)
+        return value
+
+    def entitle(self, node: str, name: str, strength: int = BOUND) -> None:
+        """Give a node a title; of two declared names the first stays, of two calls the outer."""
+        old = self.titles.get(node, (0, ""))[0]
+        if strength > old or strength == old == CALLED:
+            self.titles[node] = (strength, name)
+
+    def graph(self, outputs: Mapping[str, str], writes: Mapping[str, Write]) -> Graph:
+        """The graph of what the outputs and writes need, its nodes called by their titles."""
+        made = Graph(tuple(self.nodes), outputs, writes).pruned()
+        taken: set[str] = set()
+        names: dict[str, str] = {}
+        entitled = [n for n in made.nodes if n.name in self.titles and n.op not in _NAMESAKES]
+        kept = [n for n in made.nodes if n not in entitled]
+        for node in kept:  # names that stay first, so that only titles are numbered
+            names[node.name] = fresh(self.hints.get(node.name, node.op), taken)
+        for node in entitled:
+            names[node.name] = fresh(self.titles[node.name][1], taken)
+        own = tuple(replace(n, name=names[n.name]) for n in made.nodes)
+        return made.replaced(names, own)
+
+
+def fresh(hint: str, taken: set[str]) -> str:
+    """An identifier like `hint` that is not taken, which it then is."""
+    base = "".join(c if c.isalnum() else "_" for c in hint).strip("_") or "value"
+    if base[0].isdigit():
+        base = "_" + base
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}_{number}"
+    taken.add(name)
+    return name

@@ -10,7 +10,7 @@ from typing import Any
 from sslang.diagnostics import DiagnosticError, Label, Span, nearest
 from sslang.ir.build import declarations, states
 from sslang.ir.build.accept import choices, hints
-from sslang.ir.build.context import Context, Local, Poisoned, Scope
+from sslang.ir.build.context import LOCAL, Context, Local, Poisoned, Scope
 from sslang.ir.build.operators import UNNAMED
 from sslang.ir.build.specials import SPECIALS
 from sslang.ir.build.values import Builtin, Function, Special, Value, Word
@@ -86,7 +86,7 @@ def _valued(ctx: Context, name: str, local: Local) -> Any:
     if isinstance(local.statement, tree.Declaration):
         target = next(t for t in local.statement.targets if t.name == name)
         return states.inner(ctx, local.statement.kind, target, local)
-    return ctx.named(evaluate(ctx, local.statement.value, local.scope), name)
+    return ctx.named(evaluate(ctx, local.statement.value, local.scope), name, LOCAL)
 
 
 def _declared(ctx: Context, entry: Entry, span: Span) -> Any:
