@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 
+from sslang.cli.keywords import KEYWORDS
 from sslang.ir.build.accept import hints
-from sslang.ir.build.operators import PRIMITIVE, UNNAMED
 from sslang.ir.build.specials import SPECIALS
 from sslang.model.recipe import WORDS, Recipe
 from sslang.model.resolve import Module, prelude
 from sslang.ops import PRIMITIVES, Primitive
+from sslang.ops.signs import PRIMITIVE, UNNAMED
 from sslang.syntax import tree
 from sslang.syntax.printer import show
 
@@ -33,7 +35,8 @@ class Page:
 
     @property
     def summary(self) -> str:
-        return self.body.strip().split("\n")[0]
+        paragraph = self.body.strip().split("\n\n")[0].replace("\n", " ")
+        return re.split(r"\.\s+(?=[A-Z`])", paragraph)[0].rstrip(".") + "."
 
     def text(self) -> str:
         return f"{self.signature}    ({self.kind}; {self.declared})\n\n{self.body.strip()}"
@@ -51,7 +54,12 @@ def pages() -> dict[str, Page]:
     for name, model in WORDS.items():
         page = _word(name, model)
         found[name] = page
-    found["recipe"] = _recipe()
+    for name, (signature, body) in KEYWORDS.items():
+        found[name] = Page("word of the language", signature, body, "sslang")
+    for name, info in Recipe.model_fields.items():
+        page = Page("field of a recipe", f"{name} = ...", info.description or "", Recipe.__module__)
+        found[name] = page if name not in found else _both(found[name], page)
+    found["recipe"] = _both(found["recipe"], _recipe())
     for name, page in _prelude(prelude()).items():
         found[name] = page
     return found

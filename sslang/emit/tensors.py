@@ -132,6 +132,15 @@ def log_softmax(x: Tensor, where: Tensor | None = None, *, axis: int = -1) -> Te
     return scores.masked_fill(~mask, 0.0)
 
 
+def log_sum_exp(
+    x: Tensor, where: Tensor | None = None, *, axis: Axis = None, keep: bool = False
+) -> Tensor:
+    x = _wide(x)
+    if where is not None:
+        x = x.masked_fill(~where.bool(), -torch.inf)
+    return x.logsumexp(_axes(x, axis), keepdim=keep)
+
+
 def cumulative_sum(x: Tensor, *, axis: int = -1) -> Tensor:
     return _wide(x).cumsum(axis)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from sslang.diagnostics import Diagnostic, DiagnosticError, Label, Source, Span, nearest
 from sslang.model.recipe import FIELDS
 from sslang.ops import PRIMITIVES
+from sslang.ops.signs import UNNAMED
 from sslang.std import prelude_files
 from sslang.syntax import tree
 from sslang.syntax.parser import MAX_CHARACTERS, parse
@@ -233,7 +234,7 @@ def _add(module: Module, entry: Entry) -> None:
         message = f"`{entry.name}` takes the place of the prelude's `{entry.name}`"
         label = Label(hidden.span, "the prelude's")
         module.diagnostics.append(Diagnostic("E208", message, entry.span, (label,)))
-    elif hidden is None and parent is not None and entry.name in PRIMITIVES:
+    elif hidden is None and parent is not None and entry.name in set(PRIMITIVES) - UNNAMED:
         message = f"`{entry.name}` takes the place of the primitive `{entry.name}`"
         module.diagnostics.append(Diagnostic("E208", message, entry.span))
     module.namespace.entries[entry.name] = entry

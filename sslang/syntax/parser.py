@@ -149,10 +149,20 @@ def _offset(token: object, text: str) -> int:
     return int(offset)
 
 
+_INSTEAD = {
+    '"': "texts stand in double quotes, on one line",
+    "'": "texts stand in double quotes, on one line",
+    "^": "a power is written `**`",
+    "&": "it is written `and`",
+    "!": "it is written `not`",
+    ";": "each statement stands on a line of its own",
+}
+
+
 def _unknown_character(source: Source, offset: int) -> Diagnostic:
     character = source.text[offset]
     message = f"`{character}` begins no token of the language"
-    hint = "texts stand in double quotes, on one line" if character in "\"'" else ""
+    hint = _INSTEAD.get(character, "")
     return Diagnostic("E102", message, Span(source, offset, offset + 1), hint=hint)
 
 
@@ -180,6 +190,9 @@ def _unexpected(source: Source, text: str, error: object, offset: int) -> Diagno
         return Diagnostic("E106", "the file ends inside a statement or a block", span, hint=hint)
     if kind == "_NEWLINE":
         message = "the statement ends too early"
+    elif kind == str(token).upper() and "NAME" in getattr(error, "expected", ()):
+        message = f"`{token}` is a word of the language, and a name is due here"
+        hint = "choose another name"
     else:
         message = f"`{token}` cannot stand here"
     return Diagnostic(

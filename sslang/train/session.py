@@ -189,6 +189,8 @@ class _Phase:
             for warning in loaded.warnings:
                 self.shown.say(f"{warning.code}: {warning.message}; {warning.hint}")
         self.shown.say(self._opening())
+        if self.learner.recipe.evaluate and self.program.features is None:
+            self.shown.say("nothing is evaluated: the spec has no `features`")
         named = self._name_skipped(0)
         with self._batches() as batches:
             if loaded is None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from sslang.cli.reference import pages
 from sslang.diagnostics import Source
-from sslang.ir.build.operators import UNNAMED
 from sslang.ir.build.specials import SPECIALS
 from sslang.model.recipe import WORDS
 from sslang.model.resolve import prelude
 from sslang.ops import PRIMITIVES
+from sslang.ops.signs import UNNAMED
 from sslang.syntax.parser import parse
 from sslang.syntax.rename import free_names
 

@@ -21,6 +21,8 @@ from sslang.ir.build.values import (
     NetSlice,
     Special,
     Stage,
+    State,
+    Value,
     Word,
     describe,
 )
@@ -82,6 +84,11 @@ def _primitive(
 ) -> Any:
     if primitive.name in ("concat", "stack"):
         return _variadic(ctx, primitive, positional, named, span)
+    if primitive.name == "relu" and len(positional) == 1 and _is_tensor(positional[0][0]):
+        return tensors.mapped(ctx, "maximum", [positional[0][0], 0], {}, span)
+    if primitive.kind in ("net", "view") and positional and _is_tensor(positional[0][0]):
+        ctx.fail("E304", f"`{primitive.name}` describes a layer; it has no value of a tensor", span,
+                 hint="declare it as a `head`, and apply that")  # fmt: skip
     if primitive.kind in ("net", "view"):
         settings = bind(
             ctx, primitive, [p.name for p in primitive.settings], positional, named, span
@@ -106,6 +113,11 @@ def _primitive(
     while inputs and inputs[-1] is None:
         inputs.pop()
     return tensors.mapped(ctx, primitive.name, inputs, given, span)
+
+
+def _is_tensor(value: Any) -> bool:
+    members = value.members if isinstance(value, Family) else (value,)
+    return bool(members) and all(isinstance(m, Value | State) for m in members)
 
 
 def _variadic(

@@ -61,6 +61,7 @@ class Context:
     known: dict[object, Node] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     hints: dict[str, str] = field(default_factory=dict)
+    called: list[Span] = field(default_factory=list)  # where the calls at work stand
     titles: dict[str, tuple[int, str]] = field(default_factory=dict)
     memo: dict[tuple[int, str], Any] = field(default_factory=dict)
     busy: list[Entry] = field(default_factory=list)
@@ -88,6 +89,8 @@ class Context:
         labels: Sequence[Label] = (),
         hint: str = "",
     ) -> NoReturn:
+        if span is not None and self.called and span.source is not self.called[0].source:
+            labels = (*labels, Label(self.called[0], "called here"))
         raise DiagnosticError(Diagnostic(code, message, span, tuple(labels), hint))
 
     def step(self, span: Span | None) -> None:
@@ -119,6 +122,7 @@ class Context:
             )
             self.fail("E311", message, span)
         self.depth += 1
+        self.called.append(span)
         if self.depth == 1:
             self.calls += 1
             self.scope = f"{name}/{self.calls}"
@@ -126,6 +130,7 @@ class Context:
             with self.at(self.site(name)):
                 yield
         finally:
+            self.called.pop()
             self.depth -= 1
             if self.depth == 0:
                 self.scope = ""

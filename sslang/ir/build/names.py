@@ -11,7 +11,6 @@ from sslang.diagnostics import DiagnosticError, Label, Span, nearest
 from sslang.ir.build import declarations, states
 from sslang.ir.build.accept import choices, hints
 from sslang.ir.build.context import LOCAL, Context, Local, Poisoned, Scope
-from sslang.ir.build.operators import UNNAMED
 from sslang.ir.build.specials import SPECIALS
 from sslang.ir.build.values import Builtin, Function, Special, Value, Word
 from sslang.ir.graph import INPUT
@@ -19,6 +18,7 @@ from sslang.model.recipe import WORDS, Recipe
 from sslang.model.resolve import Entry
 from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import Piecewise, Ramp
+from sslang.ops.signs import UNNAMED
 from sslang.syntax import tree
 from sslang.types import BATCH, Size, TensorType
 from sslang.types.dims import symbol

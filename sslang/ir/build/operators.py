@@ -25,25 +25,12 @@ from sslang.ir.build.values import (
     describe,
 )
 from sslang.ops.schedules import Schedule
+from sslang.ops.signs import PRIMITIVE
 from sslang.types import Dim
 from sslang.types.dims import add, divide, largest, multiply, scale
 
 MAX_SIZE = 10**12
 MAX_WORDS = 100
-
-PRIMITIVE: dict[str, str] = {
-    "+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo", "**": "power",
-    "@": "matmul", "==": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal",
-    ">": "greater", ">=": "greater_equal", "and": "logical_and", "or": "logical_or",
-}  # fmt: skip
-# Primitives that are spelled as operators, and have no name of their own in the language.
-UNNAMED = frozenset(PRIMITIVE.values()) | {
-    "negative",
-    "logical_not",
-    "transpose",
-    "index",
-    "gather",
-}
 
 _PLAIN: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,

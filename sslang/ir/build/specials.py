@@ -72,7 +72,9 @@ def _ema(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> Moment
     net, where = given.get("net", (None, span))
     if not isinstance(net, Branch | BuiltNet):
         ctx.fail("E304", f"`ema` follows a net or branch; this is {describe(net)}", where)
-    momentum, at = given.get("momentum", (None, span))
+    if "momentum" not in given:
+        ctx.fail("E303", "`ema` needs a momentum", span, hint="write e.g. `ema(online, 0.99)`")
+    momentum, at = given["momentum"]
     if isinstance(momentum, Arrow):
         ctx.fail("E307", "`a -> b` does not say how to go there", at,
                  hint="write `cosine(a -> b)` or `linear(a -> b)`")  # fmt: skip

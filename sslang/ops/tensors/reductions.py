@@ -94,6 +94,17 @@ def log_softmax(x: TensorType, axis: int = -1, where: TensorType | None = None) 
     return replace(x, dtype="float")
 
 
+@tensor_op("sslang.emit.tensors.log_sum_exp", couples=_over_rows)
+def log_sum_exp(
+    x: TensorType, axis: Axis = None, keep: bool = False, where: TensorType | None = None
+) -> TensorType:
+    """The logarithm of the sum of exponentials along `axis`, in float32 under autocast.
+
+    `where` says which entries count; others have no weight and no gradient.
+    """
+    return _reduced(x, axis, keep, where)
+
+
 @tensor_op("sslang.emit.tensors.cumulative_sum", couples=_over_rows)
 def cumulative_sum(x: TensorType, axis: int = -1) -> TensorType:
     """The running sum along `axis`."""
