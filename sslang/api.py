@@ -43,16 +43,16 @@ def load_source(
     return replace(program, diagnostics=tuple(found))
 
 
-def parse_overrides(overrides: Sequence[str]) -> list[tree.Binding]:
+def parse_overrides(overrides: Sequence[str]) -> list[tree.Binding | tree.Nested]:
     """`name=expression` texts as bindings. Raises DiagnosticError."""
     from sslang.syntax.parser import parse_expression
 
-    bindings: list[tree.Binding] = []
+    bindings: list[tree.Binding | tree.Nested] = []
     found: list[Diagnostic] = []
     for text in overrides:
         node, diagnostics = parse_expression(Source("command line", text))
         found.extend(diagnostics)
-        if isinstance(node, tree.Binding):
+        if isinstance(node, tree.Binding | tree.Nested):
             bindings.append(node)
     if found:
         raise DiagnosticError(*found)

@@ -54,6 +54,7 @@ TINY = {
         "hidden=16",
         "dim=8",
         "small_backbone=resnet18(width = 0.125, stem = small)",
+        "finetune { optimizer = adamw(lr = cosine(1e-3 -> 0)) }",
     ),
     "dino": (*_VIT, "hidden=16", "local_size=8", "outputs=32"),
 }

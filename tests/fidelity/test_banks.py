@@ -306,7 +306,8 @@ def test_cmc(recipe: str) -> None:
 
     NCE with a Z for each direction, in Lab and in YCbCr, or the softmax over 1 + K slots.
     """
-    learner = small_learner("cmc", recipe, ROWS, 1e-4, f"negatives={NOISE}")
+    given = (f"negatives={NOISE}", "temperature=0.07")
+    learner = small_learner("cmc", recipe, ROWS, 1e-4, *given)
     modules: dict[str, nn.Module] = {"f_l": SmallResNet18(1), "f_ab": SmallResNet18(2)}
     modules |= {"g_l": nn.Linear(64, DIM), "g_ab": nn.Linear(64, DIM)}
     nets = Nets(modules, {name: f"{name}.0." for name in modules})

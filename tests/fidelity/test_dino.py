@@ -343,7 +343,7 @@ def test_positions_are_resampled_as_torch_does(built: int, side: int) -> None:
 
 def test_the_teachers_momentum_of_the_paper() -> None:
     """From 0.996 to 1, half a cosine of steps, of all parts of the student."""
-    program = sslang.load(ROOT / "specs" / "dino.ssl", "default")
+    program = sslang.load(ROOT / "specs" / "dino.ssl", "imagenet")
     (plan,) = program.averages
     assert plan.pairs == (("teacher.f", "f"), ("teacher.g", "g"), ("teacher.last", "last"))
     assert not plan.fresh

@@ -29,7 +29,7 @@ RATE, DECAY = 0.05, 1e-4
 SMALL = (
     "backbone=resnet18(width = 0.125, stem = small, zero_init_residual = true)",
     f"hidden={HIDDEN}", f"dim={DIM}", f"optimizer=sgd(lr = cosine({RATE} -> 0, per = epoch), "
-    f"momentum = 0.9, weight_decay = {DECAY})",
+    f"momentum = 0.9, weight_decay = {DECAY})", "groups=[]",
 )  # fmt: skip
 
 

@@ -228,3 +228,15 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_syntax_error_brings_no_errors_about_what_its_line_declares() -> None:
     found = program(HEAD + "param t = 1 1\nloss = t * mean(f(a)) $\nfeatures = f(a) * t\n")
     assert codes(found.diagnostics) == ["E101", "E102"]
+
+
+def test_an_override_may_stand_inside_a_phase() -> None:
+    text = (
+        HEAD
+        + "loss = mean(f(a))\nphase second { loss = mean(f(a)) * 2 }\nrecipe default : laptop {}\n"
+    )
+    found = program(text, None, ["second { length = 3 epochs }"])
+    assert not any(d.is_error for d in found.diagnostics)
+    lengths = [str(p.spec.recipe.length) for p in found.phases if p.spec.recipe is not None]
+    assert lengths == ["12 epochs", "3 epochs"]
+    assert "E205" in codes(program(text, None, ["third { length = 3 epochs }"]).diagnostics)

@@ -23,7 +23,7 @@ from sslang.ir.build.values import (
     Value,
     describe,
 )
-from sslang.ir.graph import APPLY, Graph, Write
+from sslang.ir.graph import APPLY, Graph, Node, Write
 from sslang.ir.program import AveragePlan, NetPlan, Program, StatePlan
 from sslang.model.recipe import FIELDS, REQUIRED, Recipe
 from sslang.model.resolve import STATES, Entry, Resolved
@@ -32,7 +32,7 @@ from sslang.model.validate import problems, validated
 from sslang.ops.nets import PARTS
 from sslang.syntax import tree
 from sslang.syntax.rename import free_names
-from sslang.types import BATCH
+from sslang.types import BATCH, TensorType
 
 
 def build(resolved: Resolved) -> Program:
@@ -73,7 +73,7 @@ def _phase(resolved: Resolved) -> _Part:
     evaluation = Context(resolved, "evaluation", crop=recipe.crop if recipe else 0.875)
     features = _features(evaluation)
     if features is not None:
-        embedding = _same_net(training, features)
+        embedding = _embedding(training, features)
         if embedding is not None:
             outputs["embedding"] = embedding
     contexts = (recipe_context, training, evaluation)
@@ -355,15 +355,28 @@ def _features(ctx: Context) -> Graph | None:
     return None
 
 
-def _same_net(training: Context, features: Graph) -> str | None:
-    """The step's node that applies the net whose output is the features, if there is one."""
-    last = features.node(features.outputs["features"])
-    if last.op != APPLY:
-        return None
-    for node in training.nodes:
-        if node.op == APPLY and node.setting("net") == last.setting("net"):
-            return node.name
-    return None
+def _embedding(training: Context, features: Graph) -> str | None:
+    """What the step has of the features: the nets it applies, and what follows them, made again.
+
+    None where the step applies one of the nets otherwise, or not at all.
+    """
+    applied = {n.setting("net"): n for n in training.nodes if n.op == APPLY}
+    made: dict[str, Node] = {}
+    for node in features.nodes:
+        if node.op == APPLY:
+            same = applied.get(node.setting("net"))
+            alone = node.name == features.outputs["features"]
+            if same is None or not (alone or same.type == node.type):
+                return None
+            made[node.name] = same
+        elif isinstance(node.type, TensorType):
+            if not all(name in made for name in node.references):
+                return None
+            inputs = [made[i].name if isinstance(i, str) else i for i in node.inputs]
+            made[node.name] = training.add(
+                node.op, inputs, node.type, None, dict(node.settings), hint="features"
+            )
+    return made[features.outputs["features"]].name
 
 
 def _plan(net: BuiltNet) -> NetPlan:

@@ -22,6 +22,7 @@ PATCHED = {
 }
 SPEC = """
 method "chain"
+assume no_collapse "only the chain is of interest"
 view a = {chain}
 encoder f = resnet18(width = 0.125, stem = small)
 loss = mean(f(a))
