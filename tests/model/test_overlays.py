@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from sslang.api import parse_overrides
 from sslang.diagnostics import Diagnostic, DiagnosticError, Source
 from sslang.ir.build import build
 from sslang.ir.program import Program
 from sslang.model.resolve import load, read, resolve
 from sslang.syntax import tree
-from sslang.syntax.parser import parse, parse_expression
+from sslang.syntax.parser import parse
 from sslang.syntax.printer import show
 from tests.texts import SPECS
 
@@ -21,12 +22,7 @@ HEAD = 'method "test"\nview a, b = simclr_views(32)\nencoder f = resnet18(stem =
 
 
 def program(text: str, recipe: str | None = None, overrides: Sequence[str] = ()) -> Program:
-    bindings = []
-    for override in overrides:
-        node, found = parse_expression(Source("command line", override))
-        assert isinstance(node, tree.Binding), found
-        bindings.append(node)
-    return build(resolve(load(Source("spec.ssl", text)), recipe, bindings))
+    return build(resolve(load(Source("spec.ssl", text)), recipe, parse_overrides(overrides)))
 
 
 def codes(found: Sequence[Diagnostic]) -> list[str]:
