@@ -44,6 +44,8 @@ _ACCENTS = ("#1f5fa8", "#2b7d4c", "#b5611a", "#7a4aa5", "#1e7f88", "#9c3f6b")
 
 def sketch(graph: Graph, averages: Pairs = ()) -> Sketch:
     """The graph as boxes: views, calls, nets, states; members and constants are part of edges."""
+    shown = {name: node for name, node in graph.outputs.items() if name != "embedding"}
+    graph = replace(graph, outputs=shown).pruned()
     groups = _Groups(graph)
     order = groups.order()
     place_of = {number: at for at, number in enumerate(order)}
