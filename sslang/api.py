@@ -33,8 +33,8 @@ def load_source(
 
     from sslang.checks import check_program
     from sslang.ir.build import build
+    from sslang.model.overlay import resolve
     from sslang.model.resolve import load as load_module
-    from sslang.model.resolve import resolve
 
     program = build(resolve(load_module(source), recipe, parse_overrides(overrides)))
     found = check_program(program)

@@ -10,8 +10,9 @@ from sslang.checks.gradient import gradient_flow
 from sslang.diagnostics import Diagnostic, Source
 from sslang.ir.build import build
 from sslang.ir.program import Program
+from sslang.model.overlay import resolve
 from sslang.model.recipe import FIELDS
-from sslang.model.resolve import Module, load, resolve
+from sslang.model.resolve import Module, load
 
 _CHECKS = (gradient_flow, collapse, batch_facts)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from sslang.std import prelude_files
 from sslang.syntax import tree
 from sslang.syntax.parser import MAX_CHARACTERS, parse
 
-MAX_BASES = 30
 STATES = ("queue", "bank", "state")
 FIRST_PHASE = "pretrain"
 
@@ -276,154 +274,3 @@ def _use(statement: tree.Use, module: Module) -> None:
             module.diagnostics.append(Diagnostic("E201", message, statement.span, hint=hint))
         else:
             _add(module, replace(entry, span=statement.span))
-
-
-def resolve(
-    module: Module, recipe: str | None = None, overrides: Sequence[tree.Binding | tree.Nested] = ()
-) -> Resolved:
-    """Lay the recipe (`default` if none is named and there is one), then the overrides, over."""
-    found: list[Diagnostic] = []
-    namespace = Namespace(dict(module.namespace.entries), module.namespace.parent)
-    blocks = {n: replace(p, entries=dict(p.entries)) for n, p in module.phases.items()}
-    result = Resolved(
-        module, None, namespace, tuple(o.span.text for o in overrides), found,
-        list(module.writes), list(module.assumes), blocks,
-    )  # fmt: skip
-    name = recipe if recipe is not None else ("default" if "default" in module.recipes else None)
-    if name is not None:
-        result.recipe = name
-        chain = _linear(module, name, found)
-        for layer, own in chain:
-            _overlay(result, layer.body.statements, layer.name, own, result.namespace.entries)
-    _override(result, overrides)
-    return result
-
-
-def _linear(module: Module, name: str, found: list[Diagnostic]) -> list[tuple[tree.Recipe, bool]]:
-    """The recipe's bases, deepest first, then itself; each with whether the spec declares it."""
-    order: list[tuple[tree.Recipe, bool]] = []
-
-    visited: set[tuple[str, bool]] = set()
-
-    def visit(wanted: str, path: tuple[str, ...], span: Span | None) -> None:
-        if len(path) > MAX_BASES:
-            message = f"recipes are based on each other more than {MAX_BASES} deep"
-            found.append(Diagnostic("E311", message, span))
-            return
-        if (wanted, wanted in path) in visited:
-            return
-        visited.add((wanted, wanted in path))
-        own = module.recipes.get(wanted) if wanted not in path else None
-        node = own or prelude().recipes.get(wanted)
-        if wanted in path and own is None and node is None:
-            message = f"the recipes {' -> '.join((*path, wanted))} are based on each other"
-            found.append(Diagnostic("E203", message, span))
-            return
-        if node is None:
-            known = set(module.recipes) | set(prelude().recipes)
-            message = f"there is no recipe `{wanted}`"
-            found.append(
-                Diagnostic("E204", message, span, hint=nearest(wanted, known) or _list(known))
-            )
-            return
-        for base in node.bases:
-            visit(base, (*path, wanted), node.span.first_line)
-        if all(node is not seen for seen, _ in order):
-            order.append((node, own is not None))
-
-    visit(name, (), None)
-    return order
-
-
-def _list(names: Iterable[str]) -> str:
-    return "there are: " + ", ".join(f"`{n}`" for n in sorted(names))
-
-
-def _overlay(
-    result: Resolved,
-    statements: Iterable[tree.Node],
-    layer: str,
-    own: bool,
-    entries: dict[str, Entry],
-) -> None:
-    """Lay statements of a recipe over `entries`: those of the file, or of one of its phases."""
-    seen: dict[str, Span] = {}
-    for statement in statements:
-        if isinstance(statement, tree.Nested) and entries is result.namespace.entries:
-            _overlay_phase(result, statement, layer, own)
-            continue
-        if isinstance(statement, tree.Assume):
-            result.assumes.append(statement)
-            continue
-        if not isinstance(statement, tree.Binding):
-            message = "a recipe holds `name = expression`"
-            result.diagnostics.append(Diagnostic("E101", message, statement.span))
-            continue
-        name = statement.target.name
-        if name in seen:
-            label = Label(seen[name], "first bound here")
-            message = f"`{name}` is bound twice in recipe `{layer}`"
-            result.diagnostics.append(Diagnostic("E202", message, statement.target.span, (label,)))
-        seen[name] = statement.target.span
-        old = entries.get(name)
-        if old is None and name not in FIELDS:
-            if own:
-                hint = nearest(name, [*entries, *FIELDS])
-                message = f"recipe `{layer}` binds `{name}`, which the spec does not declare"
-                result.diagnostics.append(
-                    Diagnostic("E205", message, statement.target.span, hint=hint)
-                )
-            continue
-        _replace(result, name, statement, layer, entries)
-
-
-def _overlay_phase(result: Resolved, nested: tree.Nested, layer: str, own: bool) -> None:
-    block = result.phase_blocks.get(nested.name)
-    if block is not None:
-        _overlay(result, nested.body.statements, layer, own, block.entries)
-    elif own:
-        message = f"the spec has no phase `{nested.name}`"
-        hint = nearest(nested.name, result.phase_blocks) or "fields of a recipe are `name = ...`"
-        span = nested.span.first_line
-        result.diagnostics.append(Diagnostic("E205", message, span, hint=hint))
-
-
-def _replace(
-    result: Resolved, name: str, statement: tree.Binding, layer: str, entries: dict[str, Entry]
-) -> None:
-    old = entries.get(name)
-    if old is None:
-        entries[name] = Entry(
-            name, "binding", statement.value, statement.target, None, statement.target.span, layer
-        )
-        return
-    if old.kind == "fn":
-        message = f"`{name}` is a function; an overlay replaces values"
-        result.diagnostics.append(Diagnostic("E211", message, statement.target.span))
-        return
-    if bool(statement.target.items) and (old.target is None or not old.target.items):
-        message = f"`{name}` is not a family in the spec"
-        result.diagnostics.append(Diagnostic("E211", message, statement.target.span))
-        return
-    changed = replace(
-        old, value=statement.value, layer=layer, span=statement.target.span,
-        declared=old.declared or old.value,
-    )  # fmt: skip
-    if statement.target.items:
-        changed = replace(changed, target=statement.target)
-    entries[name] = changed
-
-
-def _override(result: Resolved, overrides: Sequence[tree.Binding | tree.Nested]) -> None:
-    entries = result.namespace.entries
-    for override in overrides:
-        if isinstance(override, tree.Nested):
-            _overlay_phase(result, override, "command line", True)
-            continue
-        name = override.target.name
-        if name not in entries and name not in FIELDS:
-            hint = nearest(name, [*entries, *FIELDS])
-            message = f"the spec declares no `{name}`"
-            result.diagnostics.append(Diagnostic("E205", message, override.target.span, hint=hint))
-            continue
-        _replace(result, name, override, "command line", entries)

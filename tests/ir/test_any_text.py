@@ -11,7 +11,8 @@ from sslang.diagnostics import Source, render, to_json
 from sslang.ir.build import build
 from sslang.ir.text import graph_text
 from sslang.ir.verify import verify
-from sslang.model.resolve import load, resolve
+from sslang.model.overlay import resolve
+from sslang.model.resolve import load
 from tests.hostile import HOSTILE
 from tests.texts import anything
 

@@ -9,7 +9,8 @@ from sslang.ir.build import build
 from sslang.ir.graph import APPLY
 from sslang.ir.program import Program
 from sslang.ir.verify import verify
-from sslang.model.resolve import load, resolve
+from sslang.model.overlay import resolve
+from sslang.model.resolve import load
 from sslang.types import TensorType
 
 HEAD = (

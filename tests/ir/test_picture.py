@@ -14,7 +14,8 @@ from sslang.ir.build import build
 from sslang.ir.graph import Graph, Node, Write
 from sslang.ir.picture import Course, Layout, Pairs, Sketch, graph_dot, graph_svg, place, sketch
 from sslang.ir.program import Program
-from sslang.model.resolve import load, read, resolve
+from sslang.model.overlay import resolve
+from sslang.model.resolve import load, read
 from sslang.types import BATCH, TensorType, Type, ViewType
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.ssl"))

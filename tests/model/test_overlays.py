@@ -12,7 +12,8 @@ from sslang.api import parse_overrides
 from sslang.diagnostics import Diagnostic, DiagnosticError, Source
 from sslang.ir.build import build
 from sslang.ir.program import Program
-from sslang.model.resolve import load, read, resolve
+from sslang.model.overlay import resolve
+from sslang.model.resolve import load, read
 from sslang.syntax import tree
 from sslang.syntax.parser import parse
 from sslang.syntax.printer import show

@@ -8,7 +8,8 @@ import pytest
 
 from sslang.diagnostics import Source
 from sslang.ir.build import build
-from sslang.model.resolve import load, resolve
+from sslang.model.overlay import resolve
+from sslang.model.resolve import load
 from sslang.ops.schedules import Clock, Schedule, ends_of, value_at
 
 EPOCH, TOTAL = 10.0, 100.0

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sslang.diagnostics import Diagnostic, Label, Span
-from sslang.ir.build import operators, states
+from sslang.ir.build import operators
 from sslang.ir.build.configure import as_field
 from sslang.ir.build.context import Context, Scope
 from sslang.ir.build.names import lookup
 from sslang.ir.build.nets import agreed, net_of
+from sslang.ir.build.step import training_step
 from sslang.ir.build.text import hidden, resolved_text, settings_text
 from sslang.ir.build.values import (
     Arrow,
@@ -23,15 +24,14 @@ from sslang.ir.build.values import (
     Value,
     describe,
 )
-from sslang.ir.graph import APPLY, Graph, Node, Write
+from sslang.ir.graph import APPLY, Graph, Node
 from sslang.ir.program import AveragePlan, NetPlan, Program, StatePlan
 from sslang.model.recipe import FIELDS, REQUIRED, Recipe
-from sslang.model.resolve import STATES, Entry, Resolved
+from sslang.model.resolve import Entry, Resolved
 from sslang.model.spec import Spec
 from sslang.model.validate import problems, validated
 from sslang.ops.nets import PARTS
 from sslang.syntax import tree
-from sslang.syntax.rename import free_names
 from sslang.types import BATCH, TensorType
 
 
@@ -69,7 +69,7 @@ def _phase(resolved: Resolved) -> _Part:
     recipe_context = Context(resolved, "recipe")
     recipe = _recipe(recipe_context)
     training = Context(resolved, "training")
-    outputs, writes = _training(training)
+    outputs, writes = training_step(training)
     evaluation = Context(resolved, "evaluation", crop=recipe.crop if recipe else 0.875)
     features = _features(evaluation)
     if features is not None:
@@ -238,101 +238,6 @@ def _field(ctx: Context, name: str, value: Any, span: Span) -> Any:
         ctx.fail("E308", f"`length` is a time, and {value:g} has no unit", span,
                  hint=f"write `{value:g} epochs` or `{value:g} steps`")  # fmt: skip
     return as_field(value)
-
-
-def _training(ctx: Context) -> tuple[dict[str, str], dict[str, Write]]:
-    """Loss and writes of the step."""
-    resolved = ctx.resolved
-    entries = resolved.namespace.entries
-    outputs: dict[str, str] = {}
-    if "loss" in entries:
-        with ctx.collecting():
-            outputs["loss"] = _loss(ctx)
-    else:
-        method = resolved.module.method
-        span = method.span if method is not None else None
-        ctx.diagnostics.append(Diagnostic("E409", "nothing is called `loss`", span))
-    writes, seen = _writes(ctx)
-    for state, write, span in ctx.inner_writes.values():
-        writes[state.name] = write
-        seen[state.name] = span
-    if any(d.is_error for d in ctx.diagnostics):
-        _rest(ctx)
-    _never_written(ctx, seen)
-    return outputs, writes
-
-
-def _writes(ctx: Context) -> tuple[dict[str, Write], dict[str, Span]]:
-    """Writes of the states that the step reads, and where each stands.
-
-    Others are dropped, with all that only they need; where something is wrong they are looked at
-    nevertheless.
-    """
-    writes: dict[str, Write] = {}
-    seen: dict[str, Span] = {}
-    waiting = sorted(ctx.resolved.writes, key=lambda w: w.target.name)
-    while waiting:
-        broken = any(d.is_error for d in ctx.diagnostics)
-        due = [w for w in waiting if broken or _is_read(ctx, w)]
-        if not due:
-            break
-        waiting = [w for w in waiting if w not in due]
-        for statement in due:
-            with ctx.collecting():
-                for state, write in states.write(ctx, statement, Scope(), seen):
-                    writes[state.name] = write
-    return writes, seen
-
-
-def _is_read(ctx: Context, write: tree.Write) -> bool:
-    """Whether what has been evaluated so far reads the state that is written, or its family."""
-    name = write.target.name
-    entry = ctx.resolved.namespace.entries.get(name)
-    if entry is None or entry.kind not in STATES:
-        return True  # what cannot be written is told
-    return any(s == name or s.startswith(f"{name}.") for s in ctx.states)
-
-
-def _never_written(ctx: Context, seen: Mapping[str, Span]) -> None:
-    wanted = {write.target.name for write in ctx.resolved.writes}
-    for name, state in ctx.states.items():
-        begun = state.kind == "weight" or state.latched or name in seen
-        if not begun and name.split(".")[0] not in wanted:
-            ctx.diagnostics.append(
-                Diagnostic(
-                    "E404",
-                    f"nothing writes `{name}`: it stays what it begins with",
-                    state.span,
-                    hint=f"write `{name} <- ...`",
-                )
-            )
-
-
-def _rest(ctx: Context) -> None:
-    """Evaluate what the roots need and did not come to, so that all errors are found in one go."""
-    entries = ctx.resolved.namespace.entries
-    waiting = [entries[root].value for root in ("loss", "features") if root in entries]
-    waiting += [write.value for write in ctx.resolved.writes]
-    reached: set[str] = set()
-    while waiting:
-        for name in sorted((free_names(waiting.pop()) & set(entries)) - reached):
-            reached.add(name)
-            waiting.append(entries[name].value)
-    for name in sorted(reached, key=lambda n: entries[n].span.start):
-        with ctx.collecting():
-            lookup(ctx, name, entries[name].span, Scope())
-
-
-def _loss(ctx: Context) -> str:
-    entry = ctx.resolved.namespace.entries["loss"]
-    value = lookup(ctx, "loss", entry.span, Scope())
-    if not isinstance(value, Value):
-        hint = "reduce the family: `sum(l[v] for v in views)`" if isinstance(value, Family) else ""
-        ctx.fail("E408", f"the loss is {describe(value)}", entry.value.span, hint=hint)
-    if value.type.shape not in ((), (BATCH,)):
-        ctx.fail("E408", f"the loss has the shape {value.type}", entry.value.span,
-                 hint="reduce it: `mean(...)`")  # fmt: skip
-    return value.node
 
 
 def _features(ctx: Context) -> Graph | None:
