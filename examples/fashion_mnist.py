@@ -55,11 +55,13 @@ EVERY = [
     f"optimizer=adamw(lr = cosine({RATE} -> 0), weight_decay = {DECAY})",
     f"batch={BATCH}", "last_batch=drop", f"length={EPOCHS} epochs",
 ]  # fmt: skip
-# Overrides of the specs: heads as lightly has them, and a target that begins as a copy.
+# Overrides of the specs: heads as lightly has them, views that pass the net one by one (the batch
+# norm of SimCLR's spec sees both at once), and a target that begins as a copy.
 OURS = {
     "simclr": [
         *EVERY, f"a={CHAIN}", f"b={CHAIN}", "hidden=256", "dim=128", "temperature=0.5",
         "g=mlp(hidden, dim, bias = false, last_bias = false) | batch_norm",
+        "z=[online(a), online(b)]",
     ],
     "mocov2": [
         *EVERY, f"query={CHAIN}", f"key={CHAIN}", "hidden=256", "dim=128", "temperature=0.2",
