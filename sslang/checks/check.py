@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from sslang.checks.batch import batch_facts
 from sslang.checks.collapse import collapse
 from sslang.checks.gradient import gradient_flow
-from sslang.diagnostics import Diagnostic, Source
+from sslang.diagnostics import Diagnostic, Fix, Source, Span
+from sslang.diagnostics.fix import removal
+from sslang.diagnostics.silence import silenced
 from sslang.ir.build import build
 from sslang.ir.program import Program
 from sslang.model.overlay import resolve
 from sslang.model.recipe import FIELDS
-from sslang.model.resolve import Module, load
+from sslang.model.resolve import Entry, Module, load
 
 _CHECKS = (gradient_flow, collapse, batch_facts)
 
@@ -39,16 +41,29 @@ def check_file(source: Source) -> list[Diagnostic]:
         used |= program.used
     if not any(d.is_error for d in found):
         found.extend(_unused(module, used))
-    unique = list(dict.fromkeys(found))
+    unique = silenced(source, list(dict.fromkeys(found)))
     return sorted(unique, key=lambda d: (d.span is None, d.span.start if d.span else 0))
+
+
+def _taken_away(entry: Entry) -> Fix | None:
+    """The removal of a statement that declares this name alone and that nothing else is about."""
+    if entry.kind == "fn":
+        return removal(entry.value.span)
+    text = entry.span.source.text
+    start = text.rfind("\n", 0, entry.span.start) + 1
+    between = text[entry.span.end : entry.value.span.start]
+    alone = text[start : entry.span.start].strip() in ("", "param") and between.strip() == "="
+    if not alone or entry.kind not in ("param", "binding"):
+        return None
+    return removal(Span(entry.span.source, start, entry.value.span.end))
 
 
 def _unused(module: Module, used: set[str]) -> Iterator[Diagnostic]:
     for name, entry in module.namespace.entries.items():
         if name not in used and name not in ("loss", "features"):
             message = f"`{name}` is used under no recipe"
-            yield Diagnostic("E207", message, entry.span, hint=
-                             "take it away, or use it")  # fmt: skip
+            yield Diagnostic("E207", message, entry.span, hint="take it away, or use it",
+                             fix=_taken_away(entry))  # fmt: skip
     for phase in module.phases.values():
         for name, entry in phase.entries.items():
             if f"{phase.name}.{name}" not in used and name not in (*FIELDS, "loss", "features"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sslang.diagnostics import Diagnostic, Label
+from sslang.diagnostics.fix import wrapped
 from sslang.ir.graph import APPLY, WEIGHT, Graph
 from sslang.ir.program import Program
 from sslang.types import TensorType
@@ -32,7 +33,8 @@ def gradient_flow(program: Program) -> Iterator[Diagnostic]:
         labels = (Label(spans[node.setting("net")], "the average is declared here"),)
         message = f"the average `{branch}` enters the loss without stop_grad"
         yield Diagnostic("E401", message, node.span, labels,
-                         f"write `stop_grad({branch}(...))`")  # fmt: skip
+                         f"write `stop_grad({branch}(...))`",
+                         wrapped(node.span, "stop_grad(", ")") if node.span else None)  # fmt: skip
     trained = {by_name[n].setting("net") for n in reached if by_name[n].op == APPLY}
     for node in program.step.nodes:
         if node.op != APPLY or node.setting("net") in trained | reported | program.fixed:

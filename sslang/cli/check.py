@@ -3,31 +3,84 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import click
 
 from sslang.cli.shared import as_json, count, print_diagnostics, print_json, reporting
 from sslang.diagnostics import Diagnostic, DiagnosticError, to_json
+from sslang.diagnostics.render import concise, github
+
+_LINES: dict[str, Callable[[Diagnostic], str]] = {"concise": concise, "github": github}
+MAX_ROUNDS = 20  # of fixes that make room for others
 
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, type=click.Path())
+@click.option("--format", "form", type=click.Choice(["full", "json", *_LINES]), default="full",
+              show_default=True, help="`github`: annotations beside the lines.")  # fmt: skip
+@click.option("--fix", is_flag=True, help="Write the fixes that are safe into the files.")
 @as_json
 @reporting
-def command(specs: tuple[str, ...], json_: bool) -> None:
+def command(specs: tuple[str, ...], form: str, fix: bool, json_: bool) -> None:
     """Check SPECS under all of their recipes; no data is read. Status 1 if there are errors."""
     import sslang
 
     found: list[Diagnostic] = []
+    made = 0
     for spec in specs:
         try:
+            if fix:
+                made += mend(Path(spec))
             found += sslang.check(spec)
         except DiagnosticError as error:
             found += error.diagnostics
-    if json_:
-        print_json({"diagnostics": [to_json(d) for d in found]})
+    form = "json" if json_ else form
+    if form == "json":
+        print_json({"diagnostics": [to_json(d) for d in found], "fixed": made})
+    elif form in _LINES:
+        for diagnostic in found:
+            print(_LINES[form](diagnostic))
     else:
         print_diagnostics(found)
-        files = f"{len(specs)} file{'s' if len(specs) > 1 else ''}"
-        print(f"{files} checked: {count(found)}", file=sys.stderr)
+    if form != "json":
+        print(_summary(len(specs), found, made), file=sys.stderr)
     raise SystemExit(1 if any(d.is_error for d in found) else 0)
+
+
+def _summary(specs: int, found: list[Diagnostic], made: int) -> str:
+    files = f"{specs} file{'s' if specs > 1 else ''}"
+    fixed = f"; {made} fix{'es' if made > 1 else ''} made" if made else ""
+    safe = sum(d.fix is not None and d.fix.safe for d in found)
+    more = f"; `--fix` mends {safe}" if safe else ""
+    return f"{files} checked: {count(found)}{fixed}{more}"
+
+
+def mend(path: Path) -> int:
+    """Make the safe fixes of a file, until none is left; how many were made."""
+    from sslang.checks import check_file
+    from sslang.diagnostics.fix import apply
+    from sslang.model.resolve import read
+
+    total = 0
+    for _ in range(MAX_ROUNDS):
+        source = read(path)
+        text, made = apply(source, [d.fix for d in check_file(source) if d.fix is not None])
+        if not made or text == source.text:
+            break
+        _write(path, text)
+        total += made
+    return total
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all, by a file beside it."""
+    beside = path.with_name(f".{path.name}.fix")
+    try:
+        beside.write_text(text, encoding="utf-8", newline="")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        message = f"{path} cannot be written: {error.strerror}"
+        raise DiagnosticError(Diagnostic("E716", message)) from error

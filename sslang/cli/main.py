@@ -9,6 +9,7 @@ import click
 _COMMANDS = {
     "run": "Train a spec into a tracked run.",
     "check": "Check specs under all of their recipes.",
+    "explain": "Explain the code of a finding.",
     "fmt": "Bring specs into the one spelling.",
     "show": "Show a spec as tree, resolved text, IR or code.",
     "doc": "Explain a name of the language or of the standard library.",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sslang.diagnostics.codes import CODES, Severity
+from sslang.diagnostics.code import Severity
+from sslang.diagnostics.codes import CODES
+from sslang.diagnostics.fix import Fix, replacement
 from sslang.diagnostics.source import Span
 
 
@@ -20,13 +23,17 @@ class Label:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One finding. `code` is permanent and declared in `sslang.diagnostics.codes`."""
+    """One finding. `code` is permanent and declared in `sslang.diagnostics.codes`.
+
+    `hint` says in words what to write instead, `fix` as an edit where there is one thing to write.
+    """
 
     code: str
     message: str
     span: Span | None = None
     labels: tuple[Label, ...] = ()
     hint: str = ""
+    fix: Fix | None = None
 
     def __post_init__(self) -> None:
         assert self.code in CODES, f"undeclared diagnostic code {self.code}"
@@ -50,10 +57,33 @@ class DiagnosticError(Exception):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint naming at most four of the `known` names that resemble `name`, or ``""``."""
-    close = difflib.get_close_matches(name, sorted(set(known)), n=4, cutoff=0.6)
-    if not close:
-        return ""
-    quoted = [f"`{c}`" for c in close]
-    if len(quoted) == 1:
-        return f"did you mean {quoted[0]}?"
+    quoted = [f"`{c}`" for c in _close(name, known)]
+    if len(quoted) < 2:
+        return f"did you mean {quoted[0]}?" if quoted else ""
     return f"did you mean {', '.join(quoted[:-1])} or {quoted[-1]}?"
+
+
+def meant(name: str, known: Iterable[str], span: Span) -> Fix | None:
+    """The name of `known` that resembles `name` by far the most, as an edit of the start."""
+    close = _close(name, known)
+    if not close or not span.text.startswith(name):
+        return None
+    if len(close) > 1 and _alike(name, close[0]) < _alike(name, close[1]) + 0.1:
+        return None
+    return replacement(Span(span.source, span.start, span.start + len(name)), close[0])
+
+
+def _close(name: str, known: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(name, sorted(set(known)), n=4, cutoff=0.6)
+
+
+def _alike(a: str, b: str) -> float:
+    return difflib.SequenceMatcher(None, a, b).ratio()
+
+
+def keyword(name: str, value: Span) -> Span:
+    """The name of a keyword argument, given the range of its value."""
+    match = re.search(rf"{re.escape(name)}\s*=\s*$", value.source.text[: value.start])
+    if match is None:
+        return value
+    return Span(value.source, match.start(), match.start() + len(name))

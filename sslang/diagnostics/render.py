@@ -57,8 +57,37 @@ def _window(text: str, column: int, width: int = 120) -> tuple[str, int]:
     return text[first : first + width], first
 
 
+def concise(diagnostic: Diagnostic) -> str:
+    """One line: place, code, message."""
+    place = f"{diagnostic.span}: " if diagnostic.span is not None else ""
+    return f"{place}{diagnostic.severity}[{diagnostic.code}] {diagnostic.message}"
+
+
+_GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
+
+
+def github(diagnostic: Diagnostic) -> str:
+    """A workflow command, which GitHub shows as an annotation beside the line."""
+    title = f"{diagnostic.code} {CODES[diagnostic.code].title}"
+    properties = {"title": title}
+    if diagnostic.span is not None:
+        line, column = diagnostic.span.source.position(diagnostic.span.start)
+        end_line, end_column = diagnostic.span.source.position(diagnostic.span.end)
+        properties |= {"file": diagnostic.span.source.name, "line": str(line)}
+        properties |= {"col": str(column), "endLine": str(end_line), "endColumn": str(end_column)}
+    given = ",".join(f"{k}={_escaped(v, ',:')}" for k, v in properties.items())
+    text = diagnostic.message + (f"\n{diagnostic.hint}" if diagnostic.hint else "")
+    return f"::{_GITHUB[diagnostic.severity]} {given}::{_escaped(text)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for char in "%\r\n" + more:
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text
+
+
 def to_json(diagnostic: Diagnostic) -> dict[str, object]:
-    """Plain values: code, severity, message, place, labels, hint."""
+    """Plain values: code, severity, message, place, labels, hint, fix."""
     return {
         "code": diagnostic.code,
         "severity": diagnostic.severity,
@@ -66,7 +95,15 @@ def to_json(diagnostic: Diagnostic) -> dict[str, object]:
         **_place(diagnostic.span),
         "labels": [{"text": label.text, **_place(label.span)} for label in diagnostic.labels],
         "hint": diagnostic.hint,
+        "fix": _fix(diagnostic),
     }
+
+
+def _fix(diagnostic: Diagnostic) -> object:
+    if diagnostic.fix is None:
+        return None
+    edits = [{"text": edit.text, **_place(edit.span)} for edit in diagnostic.fix.edits]
+    return {"safe": diagnostic.fix.safe, "edits": edits}
 
 
 def _place(span: Span | None) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sslang.diagnostics import Diagnostic, Label, Span, nearest
+from sslang.diagnostics import Diagnostic, Label, Span, meant, nearest
 from sslang.model.recipe import FIELDS
 from sslang.model.resolve import Entry, Module, Namespace, Resolved, prelude
 from sslang.syntax import tree
@@ -106,7 +106,13 @@ def _overlay(
                 hint = nearest(name, [*entries, *FIELDS])
                 message = f"recipe `{layer}` binds `{name}`, which the spec does not declare"
                 result.diagnostics.append(
-                    Diagnostic("E205", message, statement.target.span, hint=hint)
+                    Diagnostic(
+                        "E205",
+                        message,
+                        statement.target.span,
+                        hint=hint,
+                        fix=meant(name, [*entries, *FIELDS], statement.target.span),
+                    )
                 )
             continue
         _replace(result, name, statement, layer, entries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from sslang.diagnostics import CODES, Diagnostic, Label, Source, Span, nearest, render, to_json
+from sslang.diagnostics.render import concise, github
 
 SOURCE = Source("spec.ssl", "a = 1\nloss = mean(z, axis = 4)\n")
 PLACE = Span(SOURCE, 13, 30)
@@ -55,6 +56,7 @@ def test_plain_values() -> None:
     assert value == {
         "code": "E207", "severity": "error", "message": "`a` is unused", "file": "spec.ssl",
         "line": 1, "column": 1, "end_line": 1, "end_column": 2, "labels": [], "hint": "",
+            "fix": None,
     }  # fmt: skip
     assert to_json(Diagnostic("E409", "no loss"))["file"] is None
 
@@ -71,3 +73,13 @@ def test_codes_say_something() -> None:
     for code in CODES.values():
         assert re.fullmatch(r"E[1-7]\d\d", code.code)
         assert code.title and code.explanation.endswith(".")
+
+
+def test_one_line_forms() -> None:
+    found = Diagnostic("E302", "no axis 4, of 100%", PLACE, (), "its axes are 0 to 1")
+    assert concise(found) == "spec.ssl:2:8: error[E302] no axis 4, of 100%"
+    assert github(found) == (
+        "::error title=E302 shapes differ,file=spec.ssl,line=2,col=8,endLine=2,endColumn=25"
+        "::no axis 4, of 100%25%0Aits axes are 0 to 1"
+    )
+    assert github(Diagnostic("E404", "never written")).startswith("::warning title=E404 ")

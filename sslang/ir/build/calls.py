@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sslang.diagnostics import Label, Span, nearest
+from sslang.diagnostics import Label, Span, keyword, meant, nearest
 from sslang.ir.build import configure, nets, patterns, specials, states, tensors
 from sslang.ir.build.accept import Unfit, accept, choices, hints
 from sslang.ir.build.context import CALLED, Context, Local, Scope
@@ -150,8 +150,9 @@ def bind(
             ctx.fail(
                 "E303",
                 f"`{name}` has no parameter `{key}`",
-                value[1],
+                keyword(key, value[1]),
                 hint=nearest(key, order) or f"it has: {', '.join(order) or 'none'}",
+                fix=meant(key, order, keyword(key, value[1])),
             )
         if key in given:
             ctx.fail("E303", f"`{key}` is given twice", value[1])
@@ -233,8 +234,9 @@ def _arguments(
             ctx.fail(
                 "E303",
                 f"`{node.name}` has no parameter `{key}`",
-                value[1],
+                keyword(key, value[1]),
                 hint=nearest(key, order) or f"it has: {', '.join(order) or 'none'}",
+                fix=meant(key, order, keyword(key, value[1])),
             )
         if key in given:
             ctx.fail("E303", f"`{key}` is given twice", value[1])

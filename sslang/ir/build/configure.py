@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sslang.diagnostics import Diagnostic, DiagnosticError, Span, nearest
+from sslang.diagnostics import Diagnostic, DiagnosticError, Span, keyword, meant, nearest
 from sslang.ir.build.accept import word_of
 from sslang.ir.build.context import Context
 from sslang.ir.build.operators import as_selector
@@ -29,7 +29,9 @@ def configuration(
     for key, value in named.items():
         if key not in fields:
             hint = nearest(key, fields) or f"it has: {', '.join(fields) or 'none'}"
-            ctx.fail("E303", f"`{model.word}` has no parameter `{key}`", value[1], hint=hint)
+            where = keyword(key, value[1])
+            ctx.fail("E303", f"`{model.word}` has no parameter `{key}`", where, hint=hint,
+                     fix=meant(key, fields, where))  # fmt: skip
         if key in given:
             ctx.fail("E303", f"`{key}` is given twice", value[1])
         given[key] = value

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NoReturn
 
-from sslang.diagnostics import Diagnostic, DiagnosticError, Label, Span
+from sslang.diagnostics import Diagnostic, DiagnosticError, Fix, Label, Span
 from sslang.ir.build.values import Branch, BuiltNet, State, Value
 from sslang.ir.graph import INPUT, LATCH, READ, WEIGHT, Graph, Node, Operand, Write
 from sslang.model.resolve import Entry, Namespace, Resolved
@@ -88,10 +88,11 @@ class Context:
         *,
         labels: Sequence[Label] = (),
         hint: str = "",
+        fix: Fix | None = None,
     ) -> NoReturn:
         if span is not None and self.called and span.source is not self.called[0].source:
             labels = (*labels, Label(self.called[0], "called here"))
-        raise DiagnosticError(Diagnostic(code, message, span, tuple(labels), hint))
+        raise DiagnosticError(Diagnostic(code, message, span, tuple(labels), hint, fix))
 
     def step(self, span: Span | None) -> None:
         """Count one step of evaluation; E311 where a spec would take too many."""

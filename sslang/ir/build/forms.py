@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sslang.diagnostics import Span, nearest
+from sslang.diagnostics import Span, keyword, meant, nearest
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import describe
 from sslang.types import Duration
@@ -40,7 +40,9 @@ class SpecialForm:
         for key, value in named.items():
             if key not in self.parameters:
                 hint = nearest(key, self.parameters) or f"it has: {', '.join(self.parameters)}"
-                ctx.fail("E303", f"`{self.name}` has no parameter `{key}`", value[1], hint=hint)
+                where = keyword(key, value[1])
+                ctx.fail("E303", f"`{self.name}` has no parameter `{key}`", where, hint=hint,
+                         fix=meant(key, self.parameters, where))  # fmt: skip
             if key in given:
                 ctx.fail("E303", f"`{key}` is given twice", value[1])
             given[key] = value

@@ -7,7 +7,8 @@ import typing
 from functools import cache
 from typing import Any
 
-from sslang.diagnostics import DiagnosticError, Label, Span, nearest
+from sslang.diagnostics import DiagnosticError, Fix, Label, Span, meant, nearest
+from sslang.diagnostics.fix import insert
 from sslang.ir.build import declarations, states
 from sslang.ir.build.accept import choices, hints
 from sslang.ir.build.context import LOCAL, Context, Local, Poisoned, Scope
@@ -136,7 +137,9 @@ def _prelude(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
         return Word(name)
     if name in LATER:
         ctx.fail("E210", f"`{name}` is not compiled by this version", span)
-    ctx.fail("E201", f"nothing is called `{name}`", span, hint=nearest(name, visible(ctx, scope)))
+    known = visible(ctx, scope)
+    ctx.fail("E201", f"nothing is called `{name}`", span, hint=nearest(name, known),
+             fix=meant(name, known, span))  # fmt: skip
 
 
 def _input(ctx: Context, name: str, span: Span) -> Any:
@@ -151,7 +154,7 @@ def _input(ctx: Context, name: str, span: Span) -> Any:
                  hint="write the operations alone: `random_resized_crop(224) | ...`")  # fmt: skip
     if name in ("label", "classes") and not _has_labels(ctx):
         ctx.fail("E212", f"`{name}` needs a method that says it is trained with labels", span,
-                 hint='write `method "..." (labels = true)`')  # fmt: skip
+                 hint='write `method "..." (labels = true)`', fix=_declare_labels(ctx))  # fmt: skip
     if name in ("dataset", "classes"):
         size: Size = symbol(name)
         return size
@@ -163,6 +166,16 @@ def _has_labels(ctx: Context) -> bool:
     method = ctx.resolved.module.method
     given = {a.name: a.value for a in method.arguments} if method is not None else {}
     return given.get("labels") == tree.Name("true", span=method.span) if method else False
+
+
+def _declare_labels(ctx: Context) -> Fix | None:
+    method = ctx.resolved.module.method
+    if method is None or any(a.name == "labels" for a in method.arguments):
+        return None
+    source, end = method.span.source, method.span.end
+    if method.arguments:
+        return Fix((insert(source, end - 1, ", labels = true"),))
+    return Fix((insert(source, end, " (labels = true)"),))
 
 
 def visible(ctx: Context, scope: Scope) -> set[str]:

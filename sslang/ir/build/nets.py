@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sslang.diagnostics import Label, Span, nearest
+from sslang.diagnostics import Label, Span, keyword, meant, nearest
 from sslang.ir.build import calls, operators, tensors
 from sslang.ir.build.accept import word_of
 from sslang.ir.build.context import Context
@@ -121,7 +121,9 @@ def with_settings(
     for name, (setting, where) in settings.items():
         if name not in _SETTINGS:
             hint = nearest(name, _SETTINGS) or f"there are: {', '.join(_SETTINGS)}"
-            ctx.fail("E303", f"a branch has no setting `{name}`", where, hint=hint)
+            where = keyword(name, where)
+            ctx.fail("E303", f"a branch has no setting `{name}`", where, hint=hint,
+                     fix=meant(name, _SETTINGS, where))  # fmt: skip
         value = replace_branch(value, **_SETTINGS[name](ctx, setting, where))
     return value
 
