@@ -43,6 +43,7 @@ OUT = Path("runs/fashion_mnist")
 DATA = "/usr/share/datasets/fashion-mnist"
 IMAGES, SIZE, BATCH, EPOCHS, RATE, DECAY, MOMENTUM = 10_000, 28, 128, 5, 1e-3, 1e-4, 0.99
 K, T = 20, 0.07
+SETTINGS = [str(s) for s in (IMAGES, SIZE, BATCH, EPOCHS, RATE, DECAY, MOMENTUM, K, T)]
 
 # The order of lightly's transforms, and their bilinear crop.
 CHAIN = (
@@ -180,10 +181,12 @@ def run_ours(method: str, seed: int) -> dict[str, float]:
 
 def record(side: str, method: str, seed: int) -> dict[str, float]:
     """What a run reached; it is run where there is no record with these very settings."""
-    spec = sslang.load(SPECS / f"{method}.ssl", overrides=OURS[method]).spec.text
-    parts = (Rival, LIGHTLY[method], run_lightly) if side == "lightly" else ()
-    code = [inspect.getsource(part) for part in parts]
-    settings = [spec, *code, torch.__version__, lightly.__version__]
+    if side == "ours":
+        settings = [sslang.load(SPECS / f"{method}.ssl", overrides=OURS[method]).spec.text]
+    else:
+        parts = (Rival, LIGHTLY[method], run_lightly)
+        settings = [lightly.__version__, *SETTINGS, *(inspect.getsource(part) for part in parts)]
+    settings.append(torch.__version__)
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]
     path = OUT / f"{method}-{side}-{seed}-{key}.json"
     if not path.exists():

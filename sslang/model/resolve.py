@@ -240,7 +240,11 @@ def _add(module: Module, entry: Entry) -> None:
 
 def _twice(module: Module, name: str, span: Span, first: Span) -> None:
     label = Label(first, "first declared here")
-    module.diagnostics.append(Diagnostic("E202", f"`{name}` is declared twice", span, (label,)))
+    old = module.namespace.entries.get(name)
+    state = old is not None and old.kind in ("queue", "bank", "state")
+    hint = f"a {old.kind} is written after the step by `{name} <- ...`" if old and state else ""
+    message = f"`{name}` is declared twice"
+    module.diagnostics.append(Diagnostic("E202", message, span, (label,), hint))
 
 
 def _use(statement: tree.Use, module: Module) -> None:

@@ -208,7 +208,8 @@ def _recipe(ctx: Context) -> Recipe | None:
             if name == "batch" and isinstance(value, int):
                 ctx.batch = value
     missing = [name for name in REQUIRED if name not in entries]
-    if missing:
+    unknown = any(d.code in ("E203", "E204") for d in ctx.resolved.diagnostics)
+    if missing and not unknown:
         module, chosen = ctx.resolved.module, ctx.resolved.recipe
         place = module.recipes.get(chosen or "", module.method)
         span = None if place is None else place.span.first_line

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sslang.diagnostics import Label, Span, keyword, meant, nearest
-from sslang.ir.build import configure, nets, patterns, specials, states, tensors
+from sslang.diagnostics import Label, Span
+from sslang.ir.build import configure, habits, nets, patterns, specials, states, tensors
 from sslang.ir.build.accept import Unfit, accept, choices, hints
 from sslang.ir.build.context import CALLED, Context, Local, Scope
 from sslang.ir.build.values import (
@@ -18,6 +18,7 @@ from sslang.ir.build.values import (
     Family,
     Function,
     Initial,
+    Momentum,
     NetSlice,
     Special,
     Stage,
@@ -61,7 +62,12 @@ def call(ctx: Context, function: Any, positional: Given, named: Named, span: Spa
             span,
             hint="give it a name with `encoder`, `head` or `branch`, and apply that",
         )
-    ctx.fail("E304", f"{describe(function)} cannot be called", span)
+    hint = ""
+    if isinstance(function, Momentum):
+        hint = "an average is built where it is declared: `branch target = ema(...)`"
+    elif function in ("norm", "normal"):
+        hint = "`l2_normalize(x)` makes rows of length 1; it divides by `sqrt(sum(x * x))`"
+    ctx.fail("E304", f"{describe(function)} cannot be called", span, hint=hint)
 
 
 def word_or_value(ctx: Context, function: Any, argument: tree.Argument, scope: Scope) -> Any:
@@ -95,6 +101,9 @@ def _primitive(
         )
         stage = Stage(primitive, tuple(settings.items()), span)
         return Description(primitive.kind, (stage,))
+    if primitive.name in ("max", "min") and len(positional) > 1 and _is_tensor(positional[1][0]):
+        ctx.fail("E303", f"`{primitive.name}` reduces one tensor", span,
+                 hint="the larger of two values is `maximum(a, b)`")  # fmt: skip
     order = list(primitive.signature.parameters)
     given = bind(ctx, primitive, order, positional, named, span)
     if primitive.kind == "initialiser":
@@ -147,13 +156,7 @@ def bind(
     given = dict(zip(order, positional, strict=False))
     for key, value in named.items():
         if key not in order:
-            ctx.fail(
-                "E303",
-                f"`{name}` has no parameter `{key}`",
-                keyword(key, value[1]),
-                hint=nearest(key, order) or f"it has: {', '.join(order) or 'none'}",
-                fix=meant(key, order, keyword(key, value[1])),
-            )
+            habits.unknown_keyword(ctx, f"`{name}`", key, value[1], order)
         if key in given:
             ctx.fail("E303", f"`{key}` is given twice", value[1])
         given[key] = value
@@ -195,8 +198,10 @@ def inline(ctx: Context, function: Function, positional: Given, named: Named, sp
                     ctx, parameter.default, Scope(function.home, dict(local))
                 )
             else:
+                shown = ", ".join(p.span.text for p in node.parameters)
                 ctx.fail("E303", f"`{node.name}` needs `{parameter.name}`", span,
-                         labels=[Label(parameter.span, "declared here")])  # fmt: skip
+                         labels=[Label(parameter.span, "declared here")],
+                         hint=f"it is `{node.name}({shown})`")  # fmt: skip
         family = patterns.mapped_over(node, local)
         if family is not None:
             return _map_family(ctx, function, given, family, span)
@@ -231,13 +236,7 @@ def _arguments(
     given = dict(zip(order, positional, strict=False))
     for key, value in named.items():
         if key not in order:
-            ctx.fail(
-                "E303",
-                f"`{node.name}` has no parameter `{key}`",
-                keyword(key, value[1]),
-                hint=nearest(key, order) or f"it has: {', '.join(order) or 'none'}",
-                fix=meant(key, order, keyword(key, value[1])),
-            )
+            habits.unknown_keyword(ctx, f"`{node.name}`", key, value[1], order)
         if key in given:
             ctx.fail("E303", f"`{key}` is given twice", value[1])
         given[key] = value

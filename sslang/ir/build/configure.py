@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sslang.diagnostics import Diagnostic, DiagnosticError, Span, keyword, meant, nearest
+from sslang.diagnostics import Diagnostic, DiagnosticError, Span
+from sslang.ir.build import habits
 from sslang.ir.build.accept import word_of
 from sslang.ir.build.context import Context
 from sslang.ir.build.operators import as_selector
@@ -28,10 +29,7 @@ def configuration(
     given = dict(zip(fields, positional, strict=False))
     for key, value in named.items():
         if key not in fields:
-            hint = nearest(key, fields) or f"it has: {', '.join(fields) or 'none'}"
-            where = keyword(key, value[1])
-            ctx.fail("E303", f"`{model.word}` has no parameter `{key}`", where, hint=hint,
-                     fix=meant(key, fields, where))  # fmt: skip
+            habits.unknown_keyword(ctx, f"`{model.word}`", key, value[1], fields)
         if key in given:
             ctx.fail("E303", f"`{key}` is given twice", value[1])
         given[key] = value

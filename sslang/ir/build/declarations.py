@@ -112,7 +112,9 @@ def _binding(ctx: Context, entry: Entry, scope: Scope) -> Any:
 def _over(ctx: Context, target: tree.Target, hint: str) -> tree.Over:
     item = target.items[0]
     if len(target.items) != 1 or not isinstance(item, tree.Over):
-        ctx.fail("E303", "this kind of target has no sense here", target.span, hint=hint)
+        inside = ", ".join(i.span.text for i in target.items)
+        message = f"`{target.span.text}` does not say what `{inside}` runs over"
+        ctx.fail("E303", message, target.span, hint=hint)
     return item
 
 

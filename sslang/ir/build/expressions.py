@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from sslang.diagnostics import Span, nearest
-from sslang.ir.build import calls, families, names, nets, operators, states, tensors
+from sslang.ir.build import calls, families, habits, names, nets, operators, states, tensors
 from sslang.ir.build.context import MAX_LEVELS, Context, Scope
 from sslang.ir.build.values import (
     Arrow,
@@ -79,7 +79,10 @@ def _quantity(ctx: Context, node: tree.Quantity, scope: Scope) -> Duration | Dur
     return Durations(durations) if isinstance(value, Family) else durations[0]
 
 
-def _attribute(ctx: Context, node: tree.Attribute, scope: Scope) -> Any:
+def _attribute(
+    ctx: Context, node: tree.Attribute, scope: Scope, call: tree.Call | None = None
+) -> Any:
+    """A part of a net; `call` is the call whose function it is, if it is one."""
     value = evaluate(ctx, node.value, scope)
     if node.name == "T":
         return tensors.mapped(ctx, "transpose", [value], {}, node.span)
@@ -102,7 +105,15 @@ def _attribute(ctx: Context, node: tree.Attribute, scope: Scope) -> Any:
         ctx.fail("E310", f"the branch has no net `{node.name}`", node.span, hint=hint)
     if node.name in ("pooled", "grid", "cls", "patches", "tokens"):
         ctx.fail("E210", f"the field `{node.name}` of a net's result", node.span)
-    ctx.fail("E310", f"{describe(value)} has no part `{node.name}`", node.span)
+    arguments = [a.span for a in call.arguments] if call is not None else []
+    fix = None
+    if isinstance(value, Value | State | Family):
+        whole = call.span if call is not None else node.span
+        fix = habits.method_fix(node.name, whole, node.value.span, arguments)
+    hint = habits.name_hint(value) if isinstance(value, str) else ""
+    hint = hint or habits.method_hint(node.name)
+    where = Span(node.span.source, node.value.span.end, node.span.end)
+    ctx.fail("E310", f"{describe(value)} has no part `{node.name}`", where, hint=hint, fix=fix)
 
 
 def _index(ctx: Context, node: tree.Index, scope: Scope) -> Any:
@@ -200,7 +211,10 @@ def _conditional(ctx: Context, node: tree.Conditional, scope: Scope) -> Any:
 
 
 def _call(ctx: Context, node: tree.Call, scope: Scope) -> Any:
-    function = evaluate(ctx, node.function, scope)
+    if isinstance(node.function, tree.Attribute):
+        function = _attribute(ctx, node.function, scope, node)
+    else:
+        function = evaluate(ctx, node.function, scope)
     if _reduces_generator(function, node):
         generator = node.arguments[0].value
         assert isinstance(generator, tree.Comprehension)

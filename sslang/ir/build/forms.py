@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sslang.diagnostics import Span, keyword, meant, nearest
+from sslang.diagnostics import Span
+from sslang.ir.build import habits
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import describe
 from sslang.types import Duration
@@ -39,10 +40,7 @@ class SpecialForm:
     ) -> Any:
         for key, value in named.items():
             if key not in self.parameters:
-                hint = nearest(key, self.parameters) or f"it has: {', '.join(self.parameters)}"
-                where = keyword(key, value[1])
-                ctx.fail("E303", f"`{self.name}` has no parameter `{key}`", where, hint=hint,
-                         fix=meant(key, self.parameters, where))  # fmt: skip
+                habits.unknown_keyword(ctx, f"`{self.name}`", key, value[1], self.parameters)
             if key in given:
                 ctx.fail("E303", f"`{key}` is given twice", value[1])
             given[key] = value

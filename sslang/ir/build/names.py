@@ -9,7 +9,7 @@ from typing import Any
 
 from sslang.diagnostics import DiagnosticError, Fix, Label, Span, meant, nearest
 from sslang.diagnostics.fix import insert
-from sslang.ir.build import declarations, states
+from sslang.ir.build import declarations, habits, states
 from sslang.ir.build.accept import choices, hints
 from sslang.ir.build.context import LOCAL, Context, Local, Poisoned, Scope
 from sslang.ir.build.specials import SPECIALS
@@ -138,8 +138,11 @@ def _prelude(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
     if name in LATER:
         ctx.fail("E210", f"`{name}` is not compiled by this version", span)
     known = visible(ctx, scope)
-    ctx.fail("E201", f"nothing is called `{name}`", span, hint=nearest(name, known),
-             fix=meant(name, known, span))  # fmt: skip
+    if habits.name_hint(name):
+        hint, fix = habits.name_hint(name), habits.name_fix(name, span)
+    else:
+        hint, fix = nearest(name, known), meant(name, known, span)
+    ctx.fail("E201", f"nothing is called `{name}`", span, hint=hint, fix=fix)
 
 
 def _input(ctx: Context, name: str, span: Span) -> Any:
@@ -182,4 +185,4 @@ def visible(ctx: Context, scope: Scope) -> set[str]:
     """Every name that could stand here."""
     namespace = scope.home or ctx.resolved.namespace
     builtin = (set(PRIMITIVES) - UNNAMED) | set(SPECIALS) | set(WORDS) | set(_CONSTANTS)
-    return set(scope.local) | namespace.names() | builtin | {"batch"}
+    return set(scope.local) | namespace.names() | builtin | set(_INPUTS) - {"image"}

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sslang.diagnostics import Label, Span, keyword, meant, nearest
-from sslang.ir.build import calls, operators, tensors
+from sslang.diagnostics import Label, Span
+from sslang.ir.build import calls, habits, operators, tensors
 from sslang.ir.build.accept import word_of
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import (
@@ -120,10 +120,7 @@ def with_settings(
         ctx.fail("E301", f"{describe(value)} takes no settings", span)
     for name, (setting, where) in settings.items():
         if name not in _SETTINGS:
-            hint = nearest(name, _SETTINGS) or f"there are: {', '.join(_SETTINGS)}"
-            where = keyword(name, where)
-            ctx.fail("E303", f"a branch has no setting `{name}`", where, hint=hint,
-                     fix=meant(name, _SETTINGS, where))  # fmt: skip
+            habits.unknown_keyword(ctx, "a branch", name, where, _SETTINGS, "setting")
         value = replace_branch(value, **_SETTINGS[name](ctx, setting, where))
     return value
 
@@ -235,7 +232,12 @@ def _operand(ctx: Context, value: Any, span: Span) -> Member:
         value = tensors.read(ctx, value, span)
     if isinstance(value, Value):
         return value.node, value.type
-    ctx.fail("E301", f"a net is applied to a view or a tensor, not to {describe(value)}", span)
+    chain = isinstance(value, ChainFrom) or (
+        isinstance(value, Description) and value.kind == "view"
+    )
+    hint = "a chain is drawn for each name that is declared: `view c = ...`" if chain else ""
+    ctx.fail("E301", f"a net is applied to a view or a tensor, not to {describe(value)}", span,
+             hint=hint)  # fmt: skip
 
 
 def _stage(
