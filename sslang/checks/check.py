@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from sslang.checks.batch import batch_facts
 from sslang.checks.collapse import collapse
@@ -32,17 +33,34 @@ def check_program(program: Program) -> list[Diagnostic]:
 def check_file(source: Source) -> list[Diagnostic]:
     """Every finding of a spec under every one of its recipes, each once, in order of the text."""
     module = load(source)
-    found: list[Diagnostic] = []
+    by_recipe: dict[str | None, list[Diagnostic]] = {}
     used: set[str] = set()
     recipes: list[str | None] = [*module.recipes] or [None]
     for recipe in recipes:
         program = build(resolve(module, recipe))
-        found.extend(check_program(program))
+        by_recipe[recipe] = check_program(program)
         used |= program.used
+    found = _merged(by_recipe)
     if not any(d.is_error for d in found):
         found.extend(_unused(module, used))
-    unique = silenced(source, list(dict.fromkeys(found)))
+    unique = silenced(source, found)
     return sorted(unique, key=lambda d: (d.span is None, d.span.start if d.span else 0))
+
+
+def _merged(by_recipe: Mapping[str | None, list[Diagnostic]]) -> list[Diagnostic]:
+    """Each finding once: of those with one code at one place, the first recipe's words stand."""
+    first: dict[object, Diagnostic] = {}
+    under: dict[object, dict[str, None]] = {}
+    for recipe, found in by_recipe.items():
+        for diagnostic in found:
+            key = (diagnostic.code, diagnostic.span or diagnostic.message)
+            first.setdefault(key, diagnostic)
+            under.setdefault(key, {})[recipe or ""] = None
+    everywhere = len(by_recipe)
+    return [
+        replace(d, recipes=tuple(under[key])) if len(under[key]) < everywhere else d
+        for key, d in first.items()
+    ]
 
 
 def _taken_away(entry: Entry) -> Fix | None:

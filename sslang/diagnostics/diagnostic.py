@@ -26,6 +26,7 @@ class Diagnostic:
     """One finding. `code` is permanent and declared in `sslang.diagnostics.codes`.
 
     `hint` says in words what to write instead, `fix` as an edit where there is one thing to write.
+    `recipes` are those of the file under which it is found, where it is not found under all.
     """
 
     code: str
@@ -34,6 +35,7 @@ class Diagnostic:
     labels: tuple[Label, ...] = ()
     hint: str = ""
     fix: Fix | None = None
+    recipes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.code in CODES, f"undeclared diagnostic code {self.code}"

@@ -21,9 +21,18 @@ def render(diagnostic: Diagnostic, *, colour: bool = False) -> str:
         lines += _excerpt(diagnostic.span, CODES[diagnostic.code].title, strong, paint)
     for label in diagnostic.labels:
         lines += _excerpt(label.span, label.text, "34", paint)
-    if diagnostic.hint:
-        lines.append(f"  {paint('=', '34')} {diagnostic.hint}")
+    for text in (diagnostic.hint, _under(diagnostic)):
+        if text:
+            lines.append(f"  {paint('=', '34')} {text}")
     return "\n".join(lines)
+
+
+def _under(diagnostic: Diagnostic) -> str:
+    names = [f"`{name}`" for name in diagnostic.recipes]
+    if len(names) > 3:
+        names[2:] = [f"{len(names) - 2} more"]
+    listed = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f"under the recipe{'s' if len(names) > 1 else ''} {listed}" if names else ""
 
 
 def _painter(colour: bool) -> Callable[[str, str], str]:
@@ -96,6 +105,7 @@ def to_json(diagnostic: Diagnostic) -> dict[str, object]:
         "labels": [{"text": label.text, **_place(label.span)} for label in diagnostic.labels],
         "hint": diagnostic.hint,
         "fix": _fix(diagnostic),
+        "recipes": list(diagnostic.recipes),
     }
 
 

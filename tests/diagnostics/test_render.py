@@ -56,7 +56,7 @@ def test_plain_values() -> None:
     assert value == {
         "code": "E207", "severity": "error", "message": "`a` is unused", "file": "spec.ssl",
         "line": 1, "column": 1, "end_line": 1, "end_column": 2, "labels": [], "hint": "",
-            "fix": None,
+            "fix": None, "recipes": [],
     }  # fmt: skip
     assert to_json(Diagnostic("E409", "no loss"))["file"] is None
 

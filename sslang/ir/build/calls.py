@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -198,10 +199,9 @@ def inline(ctx: Context, function: Function, positional: Given, named: Named, sp
                     ctx, parameter.default, Scope(function.home, dict(local))
                 )
             else:
-                shown = ", ".join(p.span.text for p in node.parameters)
                 ctx.fail("E303", f"`{node.name}` needs `{parameter.name}`", span,
                          labels=[Label(parameter.span, "declared here")],
-                         hint=f"it is `{node.name}({shown})`")  # fmt: skip
+                         hint=_signature(node))  # fmt: skip
         family = patterns.mapped_over(node, local)
         if family is not None:
             return _map_family(ctx, function, given, family, span)
@@ -232,7 +232,8 @@ def _arguments(
     order = [p.name for p in node.parameters]
     if len(positional) > len(order):
         ctx.fail("E303", f"`{node.name}` takes at most {len(order)} arguments",
-                 positional[len(order)][1], labels=[Label(node.span, "declared here")])  # fmt: skip
+                 positional[len(order)][1], hint=_signature(node),
+                 labels=[Label(node.span.first_line, "declared here")])  # fmt: skip
     given = dict(zip(order, positional, strict=False))
     for key, value in named.items():
         if key not in order:
@@ -241,6 +242,13 @@ def _arguments(
             ctx.fail("E303", f"`{key}` is given twice", value[1])
         given[key] = value
     return given
+
+
+def _signature(node: tree.Function) -> str:
+    shown = ", ".join(p.span.text for p in node.parameters)
+    family = any(re.search(r"\]\s*\[", p.span.text) for p in node.parameters)
+    more = "; tensors of a family stand in brackets: `[x, y]`" if family else ""
+    return f"it is `{node.name}({shown})`{more}"
 
 
 def _body(ctx: Context, node: tree.Function, scope: Scope, span: Span) -> Any:

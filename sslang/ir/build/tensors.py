@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sslang.diagnostics import Span
+from sslang.diagnostics import Label, Span
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import Family, State, Value, View, describe
 from sslang.ir.graph import LATCH, READ, SCHEDULE, SIZE, WEIGHT, Operand
@@ -98,12 +98,38 @@ def op(
             by_name = dict(zip(primitive.inputs, types, strict=False))
             result = primitive.rule(**by_name, **settings)
     except Misfit as misfit:
-        ctx.fail(misfit.code, misfit.message, span, hint=misfit.hint)
+        ctx.fail(misfit.code, misfit.message, span, hint=misfit.hint,
+                 labels=_origins(ctx, operands, span))  # fmt: skip
     entries = math.prod(size for size in result.shape if isinstance(size, int))
     if entries > MAX_ENTRIES:
         ctx.fail("E311", f"the result {result} is too large", span)
     node = ctx.add(name, operands, result, span, settings)
     return Value(node.name, result)
+
+
+def _origins(ctx: Context, operands: Sequence[Operand], span: Span) -> list[Label]:
+    """Where the tensors come from that do not fit, if not from the place itself."""
+    by_name = {node.name: node for node in ctx.nodes}
+    labels: dict[Span, Label] = {}
+    for operand in operands:
+        node = by_name.get(operand) if isinstance(operand, str) else None
+        while node is not None and node.op not in (READ, WEIGHT) and not _before(node.span, span):
+            node = by_name.get(next(iter(node.references), ""))
+        place = None if node is None else node.span
+        if node is not None and node.op in (READ, WEIGHT):
+            name = str(node.setting("state" if node.op == READ else "net")).split(".")[0]
+            entry = ctx.resolved.namespace.entries.get(name)
+            place = entry.span if entry is not None else None
+        if node is not None and place is not None and _before(place, span):
+            labels.setdefault(place, Label(place, f"this is {node.type}"))
+    return list(labels.values())
+
+
+def _before(place: Span | None, span: Span) -> bool:
+    """Whether a place lies in the same file, and not within `span`."""
+    if place is None or place.source is not span.source:
+        return False
+    return place.start < span.start or span.end < place.end
 
 
 def _is_optional(primitive: Primitive, at: int) -> bool:

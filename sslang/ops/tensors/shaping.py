@@ -21,7 +21,7 @@ def matmul(a: TensorType, b: TensorType) -> TensorType:
         raise Misfit(f"`@` multiplies matrices, not {a} and {b}", "for rows use dot(a, b)")
     batch = broadcast(a.shape[:-2], b.shape[:-2])
     if batch is None or a.shape[-1] != b.shape[-2]:
-        hint = f"did you mean `@ x.T`, with {b} transposed?" if a.shape[-1] == b.shape[-1] else ""
+        hint = f"with {b} transposed they fit" if a.shape[-1] == b.shape[-1] else ""
         raise Misfit(f"`@` needs equal inner sizes; these are {a} and {b}", hint)
     return TensorType((*batch, a.shape[-2], b.shape[-1]))
 
