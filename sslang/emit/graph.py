@@ -17,6 +17,7 @@ from sslang.emit import tensors
 from sslang.ir.graph import (
     APPLY,
     DRAW,
+    FIELD,
     IMAGE,
     INPUT,
     MEMBER,
@@ -179,6 +180,12 @@ class _Writer:
             if node.op in (INPUT, DRAW, PERMUTATION, READ, SCHEDULE):
                 self.known[node.name] = self.out.placeholder(node.name)
         self._rows: dict[str, fx.Node] = {}
+        self._fields: dict[str, list[str]] = {}  # of a record, the one it stands for first
+        for node in graph.nodes:
+            if node.op == FIELD:
+                names = self._fields.setdefault(node.references[0], [node.setting("default")])
+                names.append(node.setting("name"))
+        self._records: dict[str, fx.Node] = {}
 
     def write(self, node: Node) -> None:
         match node.op:
@@ -203,6 +210,10 @@ class _Writer:
         inputs = tuple(self.known[i] if isinstance(i, str) else i for i in node.inputs)
         if node.op == APPLY:
             return self._apply(node, inputs)
+        if node.op == FIELD:
+            record = self._records[node.references[0]]
+            at = self._fields[node.references[0]].index(node.setting("name"))
+            return _call(self.out, operator.getitem, (record, at), {}, node.name)
         if node.op == WEIGHT:
             return self.out.create_node("call_module", node.setting("net"), (), {}, node.name)
         if node.op == SIZE:
@@ -214,7 +225,7 @@ class _Writer:
             return _call(self.out, tensors.member, inputs, dict(node.settings), node.name)
         primitive = PRIMITIVES[node.op]
         settings = {k: self._setting(v) for k, v in node.settings if v is not None}
-        if not inputs:  # made from nothing: takes device and precision from a view
+        if not inputs or node.op == "one_hot":  # made: takes device and precision from a view
             settings["like"] = self.known[self.views[0]]
         if primitive.lowering.startswith("sslang.") and inputs and inputs[-1] is None:
             inputs = inputs[:-1]
@@ -237,9 +248,17 @@ class _Writer:
                 settings["joint"] = False
         if node.setting("group"):
             settings["group"] = node.setting("group")
-        return self.out.create_node(
-            "call_module", node.setting("net"), (joined,), settings, name=node.name
+        if node.name not in self._fields:
+            return self.out.create_node(
+                "call_module", node.setting("net"), (joined,), settings, name=node.name
+            )
+        settings["fields"] = tuple(self._fields[node.name])
+        name = f"{node.name}_record"
+        record = self.out.create_node(
+            "call_module", node.setting("net"), (joined,), settings, name=name
         )
+        self._records[node.name] = record
+        return _call(self.out, operator.getitem, (record, 0), {}, node.name)
 
     def _setting(self, value: Any) -> Any:
         if isinstance(value, Dim):

@@ -175,9 +175,9 @@ def gather(x: Tensor, index: Tensor) -> Tensor:
     return x[index]
 
 
-def one_hot(index: Tensor, *, n: int) -> Tensor:
+def one_hot(index: Tensor, *, n: int, like: Tensor) -> Tensor:
     """1.0 at the place that each integer names: [..., n]."""
-    return functional.one_hot(index, n).to(torch.get_default_dtype())
+    return functional.one_hot(index, n).to(like.dtype)
 
 
 def index(x: Tensor, *, items: tuple[object, ...]) -> Tensor:

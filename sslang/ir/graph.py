@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from sslang.diagnostics import Span
@@ -16,6 +17,7 @@ Operand = str | float | int | bool | None
 IMAGE = "image"  # the batch as the data gives it
 APPLY = "apply"  # a net on members joined along rows
 MEMBER = "member"  # the rows of one member
+FIELD = "field"  # a field of the record that a net gives, beside the one it stands for
 PERMUTATION = "permutation"  # a draw: one permutation of the batch
 PERMUTE = "permute_rows"  # rows (of each member) taken in the order of a permutation
 UNPERMUTE = "unpermute_rows"  # and back
@@ -39,9 +41,9 @@ class Node:
     scope: str = field(default="", compare=False)  # the outermost call it was inlined from
 
     def setting(self, name: str, default: Any = None) -> Any:
-        return dict(self.settings).get(name, default)
+        return next((value for key, value in self.settings if key == name), default)
 
-    @property
+    @cached_property
     def references(self) -> tuple[str, ...]:
         """The names of the nodes it reads."""
         return tuple(i for i in self.inputs if isinstance(i, str))
@@ -70,8 +72,8 @@ class Graph:
     def node(self, name: str) -> Node:
         return self.by_name[name]
 
-    @property
-    def by_name(self) -> dict[str, Node]:
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
         return {node.name: node for node in self.nodes}
 
     def roots(self) -> tuple[str, ...]:
@@ -87,17 +89,31 @@ class Graph:
         kept = tuple(node for node in self.nodes if node.name in needed)
         return Graph(kept, self.outputs, self.writes)
 
+    def renamed(self, names: Mapping[str, str]) -> Graph:
+        """The graph with every node called as `names` says."""
+        return self._over(names, tuple(_renamed(n, names) for n in self.nodes))
+
     def replaced(self, names: Mapping[str, str], nodes: Iterable[Node]) -> Graph:
         """The graph over `nodes`, with every use of a name in `names` renamed."""
-        renamed = tuple(
-            replace(n, inputs=tuple(names.get(i, i) if isinstance(i, str) else i for i in n.inputs))
-            for n in nodes
-        )
+        return self._over(names, tuple(replace(n, inputs=_operands(n, names)) for n in nodes))
+
+    def _over(self, names: Mapping[str, str], nodes: tuple[Node, ...]) -> Graph:
         return Graph(
-            renamed,
+            nodes,
             {k: names.get(v, v) for k, v in self.outputs.items()},
             {
                 k: Write(names.get(w.value, w.value), w.index and names.get(w.index, w.index))
                 for k, w in self.writes.items()
             },
         )
+
+
+def _operands(node: Node, names: Mapping[str, str]) -> tuple[Operand, ...]:
+    return tuple(names.get(i, i) if isinstance(i, str) else i for i in node.inputs)
+
+
+def _renamed(node: Node, names: Mapping[str, str]) -> Node:
+    name, inputs = names[node.name], _operands(node, names)
+    if name == node.name and inputs == node.inputs:
+        return node
+    return Node(name, node.op, inputs, node.settings, node.type, node.span, node.scope)

@@ -43,7 +43,7 @@ def _of(node: Node, rows: list[Rows], types: list[Type]) -> Rows:
             return Rows.NONE
         case "read" | "latch":
             return Rows.OTHER  # written from the rows of earlier batches
-        case "apply" | "member" | "permute_rows" | "unpermute_rows":
+        case "apply" | "member" | "field" | "permute_rows" | "unpermute_rows":
             return max(rows)
     widest = max(rows, default=Rows.NONE)
     if widest != Rows.OWN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sslang.ir.graph import (
     APPLY,
     DRAW,
+    FIELD,
     IMAGE,
     INPUT,
     LATCH,
@@ -23,8 +24,8 @@ from sslang.types import TensorType, Type
 from sslang.types.dims import scale
 
 _OWN = frozenset((
-    IMAGE, INPUT, DRAW, APPLY, MEMBER, PERMUTATION, PERMUTE, UNPERMUTE, READ, LATCH, WEIGHT,
-    SCHEDULE, SIZE,
+    IMAGE, INPUT, DRAW, APPLY, MEMBER, FIELD, PERMUTATION, PERMUTE, UNPERMUTE, READ, LATCH,
+    WEIGHT, SCHEDULE, SIZE,
 ))  # fmt: skip
 
 
@@ -37,6 +38,8 @@ def verify(graph: Graph) -> None:
         assert node.op in _OWN or node.op in PRIMITIVES, f"unknown op `{node.op}`"
         for name in node.references:
             assert name in types, f"`{node.name}` uses `{name}` before it is made"
+        if node.op == FIELD:
+            assert graph.node(node.references[0]).op == APPLY, f"`{node.name}` is no field"
         if node.op == MEMBER:
             whole, of = types[node.references[0]], node.setting("of")
             assert isinstance(node.type, TensorType) and isinstance(whole, TensorType)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sslang.ir.graph import APPLY, MEMBER, Graph, Node
+from sslang.ir.graph import APPLY, FIELD, MEMBER, Graph, Node
 from sslang.types import TensorType
 from sslang.types.dims import scale
 
@@ -27,8 +27,11 @@ def _candidates(graph: Graph) -> list[list[str]]:
     """Groups of applications alike but for their input, in order of their first."""
     groups: dict[object, list[str]] = {}
     types = {n.name: n.type for n in graph.nodes}
+    records = {n.references[0] for n in graph.nodes if n.op == FIELD}
     for node in graph.nodes:
         if node.op != APPLY or len(node.inputs) != 1 or node.setting("views") != 1:
+            continue
+        if node.name in records:
             continue
         source = node.inputs[0]
         assert isinstance(source, str)

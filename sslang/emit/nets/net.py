@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,14 @@ from torch import Tensor, nn
 from sslang.emit.draws import torch_seed
 from sslang.emit.nets.norms import NormPlan, set_plan
 from sslang.emit.nets.paths import drops_of
+
+
+@runtime_checkable
+class Record(Protocol):
+    """A part whose result has several fields, the first of them what `forward` gives."""
+
+    def record(self, x: Tensor, *drops: object) -> dict[str, Tensor]: ...
+
 
 Stage = tuple[str, Mapping[str, object]]
 
@@ -33,12 +41,14 @@ class Net(nn.Sequential):
         evaluation: bool = False,
         drop_path: float = 0.0,
         drops: Tensor | None = None,
-    ) -> Tensor:
+        fields: tuple[str, ...] = (),
+    ) -> Tensor | tuple[Tensor, ...]:
         """Apply the parts start..stop to `views` members of B images each, joined along rows.
 
         `joint`, `group` and `evaluation` are those of `NormPlan`. `grid` = (h, w): the rows are
         patches, those of an image together; the first part takes each as an image of its own,
         and from there on the patches of an image are one row, [images, h, w, D].
+        With `fields` the result is the last part's record: a tuple of the values by these names.
         `drop_path` is the rate at the deepest block, `drops` the uniform numbers [rows, n] that
         decide it, two for each block applied; in evaluation nothing is dropped.
         """
@@ -46,17 +56,19 @@ class Net(nn.Sequential):
         if evaluation or not self.training or not drop_path:
             drops = None
         at = 0
-        for place, part in enumerate(list(self)[start:stop]):
+        parts = list(self)[start:stop]
+        for place, part in enumerate(parts):
             if place == 0 and grid is not None:
                 set_plan(part, replace(plan, group=group * grid[0] * grid[1]))
             else:
                 set_plan(part, plan)
-            taken = drops_of(part)
-            if drops is not None and taken:
-                x = part(x, drop_path, drops[:, at : at + taken])
-                at += taken
-            else:
-                x = part(x)
+            taken = drops_of(part) if drops is not None else 0
+            given = (drop_path, drops[:, at : at + taken]) if drops is not None and taken else ()
+            at += taken
+            if fields and place == len(parts) - 1:
+                record = cast(Record, part).record(x, *given)
+                return tuple(record[name] for name in fields)
+            x = part(x, *given)
             if place == 0 and grid is not None:
                 x = x.reshape(-1, *grid, *x.shape[1:])
         return x

@@ -84,6 +84,11 @@ class PreactivationResNet(nn.Module):
         """Images [B, C, h, w] to pooled features [B, D]."""
         return self.grid(x).mean(dim=(2, 3))
 
+    def record(self, x: Tensor) -> dict[str, Tensor]:
+        """The fields `pooled` [B, D] and `grid` [B, h', w', D]."""
+        grid = self.grid(x)
+        return {"pooled": grid.mean(dim=(2, 3)), "grid": grid.permute(0, 2, 3, 1)}
+
     def grid(self, x: Tensor) -> Tensor:
         """Images [B, C, h, w] to the feature grid [B, D, h', w'] before pooling."""
         out: Tensor = self.maxpool(self.conv1(x))

@@ -59,6 +59,11 @@ class PooledResNet(ResNet):
         """Images [B, C, h, w] to pooled features [B, D]."""
         return torch.flatten(self.avgpool(self.grid(x)), 1)
 
+    def record(self, x: Tensor) -> dict[str, Tensor]:
+        """The fields `pooled` [B, D] and `grid` [B, h', w', D]."""
+        grid = self.grid(x)
+        return {"pooled": torch.flatten(self.avgpool(grid), 1), "grid": grid.permute(0, 2, 3, 1)}
+
     def grid(self, x: Tensor) -> Tensor:
         """Images [B, C, h, w] to the feature grid [B, D, h', w'] before pooling."""
         out: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(x))))

@@ -30,6 +30,20 @@ class ClassTokenTransformer(VisionTransformer):
         Given `drops` [B, 2 * depth], branches are dropped at rates that grow from 0 to
         `drop_path`, as `torch.linspace` has them (timm, DINO).
         """
+        return self._normed(x, drop_path, drops)[:, 0]
+
+    def record(
+        self, x: Tensor, drop_path: float = 0.0, drops: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """`cls` and `pooled` [B, width], `patches` [B, h w, width], `grid` [B, h, w, width]."""
+        tokens = self._normed(x, drop_path, drops)
+        patches = tokens[:, 1:]
+        side = math.isqrt(patches.shape[1])
+        grid = patches.reshape(len(x), side, side, -1)
+        return {"cls": tokens[:, 0], "patches": patches, "grid": grid, "pooled": patches.mean(1)}
+
+    def _normed(self, x: Tensor, drop_path: float, drops: Tensor | None) -> Tensor:
+        """All tokens after the last norm, the class token first: [B, 1 + N, width]."""
         x = self._tokens(x)
         for at, block in enumerate(self.blocks):
             if drops is None:
@@ -37,7 +51,7 @@ class ClassTokenTransformer(VisionTransformer):
                 continue
             rate = rate_at(at, len(self.blocks), drop_path)
             x = _dropped_block(block, x, rate, drops[:, 2 * at : 2 * at + 2])
-        out: Tensor = self.norm(x)[:, 0]
+        out: Tensor = self.norm(x)
         return out
 
     def _tokens(self, x: Tensor) -> Tensor:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 from sslang.diagnostics import Diagnostic, DiagnosticError, Fix, Label, Span
 from sslang.ir.build.values import Branch, BuiltNet, State, Value
 from sslang.ir.graph import INPUT, LATCH, READ, WEIGHT, Graph, Node, Operand, Write
 from sslang.model.resolve import Entry, Namespace, Resolved
-from sslang.types import Type
+from sslang.types import TensorType, Type
 
 MAX_CALL_DEPTH = 40
 MAX_LEVELS = 90
@@ -59,7 +59,7 @@ class Context:
     crop: float = 0.875
     nodes: list[Node] = field(default_factory=list)
     known: dict[object, Node] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
+    names: dict[str, int] = field(default_factory=dict)  # taken: see `fresh`
     hints: dict[str, str] = field(default_factory=dict)
     called: list[Span] = field(default_factory=list)  # where the calls at work stand
     titles: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -67,6 +67,7 @@ class Context:
     busy: list[Entry] = field(default_factory=list)
     touched: dict[tuple[int, str], Entry] = field(default_factory=dict)  # what needs follow first
     applied: dict[object, Any] = field(default_factory=dict)
+    records: dict[str, Mapping[str, TensorType]] = field(default_factory=dict)  # of applications
     nets: dict[str, BuiltNet] = field(default_factory=dict)
     branches: dict[str, Branch] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
@@ -162,7 +163,7 @@ class Context:
     ) -> Node:
         """The node for this computation; an equal one that exists is used again."""
         plain = tuple((settings or {}).items())
-        key = (op, tuple((type(i).__name__, i) for i in inputs), repr(plain))
+        key = (op, tuple((type(i), i) for i in inputs), repr(plain) if plain else "")
         found = self.known.get(key)
         if found is not None:
             return found
@@ -174,6 +175,10 @@ class Context:
         self.nodes.append(node)
         self.known[key] = node
         return node
+
+    def node(self, name: str) -> Node:
+        """The node of this name; the latest are found first."""
+        return next(node for node in reversed(self.nodes) if node.name == name)
 
     def _fresh(self, hint: str) -> str:
         return fresh(hint, self.names)
@@ -196,26 +201,31 @@ class Context:
     def graph(self, outputs: Mapping[str, str], writes: Mapping[str, Write]) -> Graph:
         """The graph of what the outputs and writes need, its nodes called by their titles."""
         made = Graph(tuple(self.nodes), outputs, writes).pruned()
-        taken: set[str] = set()
+        taken: dict[str, int] = {}
         names: dict[str, str] = {}
         entitled = [n for n in made.nodes if n.name in self.titles and n.op not in _NAMESAKES]
-        kept = [n for n in made.nodes if n not in entitled]
+        kept = [n for n in made.nodes if n.name not in self.titles or n.op in _NAMESAKES]
         for node in kept:  # names that stay first, so that only titles are numbered
             names[node.name] = fresh(self.hints.get(node.name, node.op), taken)
         for node in entitled:
             names[node.name] = fresh(self.titles[node.name][1], taken)
-        own = tuple(replace(n, name=names[n.name]) for n in made.nodes)
-        return made.replaced(names, own)
+        return made.renamed(names)
 
 
-def fresh(hint: str, taken: set[str]) -> str:
-    """An identifier like `hint` that is not taken, which it then is."""
-    base = "".join(c if c.isalnum() else "_" for c in hint).strip("_") or "value"
+def fresh(hint: str, taken: dict[str, int]) -> str:
+    """An identifier like `hint` that is not taken, which it then is.
+
+    `taken` holds with each name the last number that was appended to it.
+    """
+    if not hint.replace("_", "x").isalnum():
+        hint = "".join(c if c.isalnum() else "_" for c in hint)
+    base = hint.strip("_") or "value"
     if base[0].isdigit():
         base = "_" + base
-    name, number = base, 1
+    name, number = base, taken.get(base, 1)
     while name in taken:
         number += 1
         name = f"{base}_{number}"
-    taken.add(name)
+    taken[name] = 1
+    taken[base] = number
     return name

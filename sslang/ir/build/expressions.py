@@ -29,6 +29,8 @@ from sslang.ops.schedules import Ramp, Schedule, Sequence
 from sslang.syntax import tree
 from sslang.types import Dim, Duration, Interval
 
+FIELDS = ("pooled", "grid", "cls", "patches")  # of the records that nets give
+
 
 def evaluate(ctx: Context, node: tree.Node, scope: Scope) -> Any:
     """What an expression is worth. Raises DiagnosticError where it makes no sense."""
@@ -103,8 +105,8 @@ def _attribute(
         inside = [s.name.split(".")[-1] for s in value.stages if isinstance(s, BuiltNet)]
         hint = f"its nets: {', '.join(inside)}"
         ctx.fail("E310", f"the branch has no net `{node.name}`", node.span, hint=hint)
-    if node.name in ("pooled", "grid", "cls", "patches", "tokens"):
-        ctx.fail("E210", f"the field `{node.name}` of a net's result", node.span)
+    if node.name in FIELDS and isinstance(value, Value | Family):
+        return nets.field(ctx, value, node.name, node.span)
     arguments = [a.span for a in call.arguments] if call is not None else []
     fix = None
     if isinstance(value, Value | State | Family):

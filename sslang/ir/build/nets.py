@@ -27,7 +27,7 @@ from sslang.ir.build.values import (
     View,
     describe,
 )
-from sslang.ir.graph import APPLY, DRAW, MEMBER, PERMUTATION, PERMUTE, UNPERMUTE
+from sslang.ir.graph import APPLY, DRAW, FIELD, MEMBER, PERMUTATION, PERMUTE, UNPERMUTE, Node
 from sslang.ops import Misfit
 from sslang.ops.nets import Built
 from sslang.types import BATCH, Dim, TensorType, Type, ViewType
@@ -248,7 +248,8 @@ def _stage(
     results: list[Any] = [None] * len(members)
     for type_ in dict.fromkeys(t for _, t in members):
         places = [i for i, (_, t) in enumerate(members) if t == type_]
-        output, drops = _use(ctx, stage, type_, span)
+        last = _use(ctx, stage, type_, span)
+        output, drops = last.output, last.drops
         rows = TensorType((scale(output.shape[0], len(places)), *output.shape[1:]))
         settings = _settings(stage, type_, branch, len(places))
         inputs = [members[i][0] for i in places]
@@ -257,6 +258,7 @@ def _stage(
             inputs.append(_drops(ctx, stage, len(places) * drops, span))
         net = settings["net"]
         node = ctx.add(APPLY, inputs, rows, span, settings, hint=net)
+        ctx.records[node.name] = last.fields
         for at, place in enumerate(places):
             if len(places) == 1:
                 results[place] = Value(node.name, output)
@@ -264,6 +266,42 @@ def _stage(
             member = ctx.add(MEMBER, [node.name], output, span, {"at": at, "of": len(places)})
             results[place] = Value(member.name, output)
     return results
+
+
+def field(ctx: Context, value: Value | Family, name: str, span: Span) -> Any:
+    """`f(x).grid`: a field of the record that the last net gave; of each member of a family."""
+    if isinstance(value, Family):
+        return Family(value.keys, tuple(field(ctx, m, name, span) for m in value.members))
+    if not isinstance(value, Value):
+        ctx.fail("E310", f"{describe(value)} has no part `{name}`", span)
+    node = _field(ctx, ctx.node(value.node), name, span)
+    assert isinstance(node.type, TensorType)
+    return Value(node.name, node.type)
+
+
+def _field(ctx: Context, node: Node, name: str, span: Span) -> Node:
+    """The field behind what has been done to rows since: members, permutations, cuts."""
+    if node.op in (MEMBER, UNPERMUTE, "stop_grad"):
+        inner = _field(ctx, ctx.node(node.references[0]), name, span)
+        assert isinstance(inner.type, TensorType) and isinstance(node.type, TensorType)
+        type_ = TensorType((node.type.shape[0], *inner.type.shape[1:]))
+        return ctx.add(node.op, [inner.name, *node.inputs[1:]], type_, span, dict(node.settings))
+    fields = ctx.records.get(node.name, {})
+    if not fields:
+        hint = "a resnet has pooled and grid, a vit cls, patches, grid and pooled"
+        what = f"the result of `{node.setting('net')}`" if node.op == APPLY else "this tensor"
+        ctx.fail("E310", f"{what} is no record with a field `{name}`", span, hint=hint)
+    if name not in fields:
+        hint = f"its fields: {', '.join(fields)}"
+        message = f"the result of `{node.setting('net')}` has no field `{name}`"
+        ctx.fail("E310", message, span, hint=hint)
+    default = next(iter(fields))
+    if name == default:
+        return node
+    assert isinstance(node.type, TensorType)
+    rows = TensorType((node.type.shape[0], *fields[name].shape[1:]))
+    settings = {"name": name, "default": default}
+    return ctx.add(FIELD, [node.name], rows, span, settings, hint=name)
 
 
 def _settings(
@@ -291,10 +329,8 @@ def _drops(ctx: Context, stage: BuiltNet | NetSlice, count: int, span: Span) -> 
     return ctx.add(DRAW, (), type_, span, settings, hint=f"drop_{net.name}").name
 
 
-def _use(
-    ctx: Context, stage: BuiltNet | NetSlice, type_: Type, span: Span
-) -> tuple[TensorType, int]:
-    """The output type for this input, and the draws a row of its drop path.
+def _use(ctx: Context, stage: BuiltNet | NetSlice, type_: Type, span: Span) -> Built:
+    """The last layer in use for this input, with the draws a row of the drop path of all.
 
     The first use fixes what is built; others must agree, but for an argument that is flexible,
     whose largest value is built.
@@ -307,8 +343,7 @@ def _use(
     if net.source is not None and net.source.input is None and not start:
         _use(ctx, net.source, type_, span)
     current: Any = type_
-    output: Any = type_
-    drops = 0
+    last, drops = Built(type_, {}), 0  # type: ignore[arg-type]
     found: list[Built] = []
     for at, layer in enumerate(net.description.stages[start:], start):
         try:
@@ -319,8 +354,8 @@ def _use(
         found.append(built)
         current = built.output
         if stop is None or at < stop:
-            output, drops = current, drops + built.drops
-    if not isinstance(output, TensorType):
+            last, drops = built, drops + built.drops
+    if not isinstance(last.output, TensorType):
         ctx.fail("E304", f"the net `{net.name}` has no layers", net.span)
     lowerings = [layer.primitive.lowering for layer in net.description.stages[start:]]
     made = [(path, built.arguments) for path, built in zip(lowerings, found, strict=True)]
@@ -328,14 +363,14 @@ def _use(
         net.input, net.arguments, net.first_use = type_, made, span
         net.flexible = tuple(b.flexible for b in found)
         ctx.nets[net.name] = net
-        return output, drops
+        return replace(last, drops=drops)
     both = agreed(net.arguments[start:], made, net.flexible[start:])
     if both is None:
         label = Label(net.first_use, f"used on {net.input} here")
         message = f"the net `{net.name}` was built for {net.input} and meets {type_}"
         ctx.fail("E305", message, span, labels=[label])
     net.arguments[start:] = both
-    return output, drops
+    return replace(last, drops=drops)
 
 
 def net_of(stage: Any) -> BuiltNet | None:

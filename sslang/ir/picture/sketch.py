@@ -11,6 +11,7 @@ from graphlib import TopologicalSorter
 from sslang.ir.graph import (
     APPLY,
     DRAW,
+    FIELD,
     IMAGE,
     INPUT,
     LATCH,
@@ -87,7 +88,7 @@ class _Groups:
                 self.constants.add(node.name)
 
     def _add(self, number: int, node: Node, known: list[str]) -> None:
-        if node.op == MEMBER:
+        if node.op in (MEMBER, FIELD):
             number = self.of[known[0]]
         key = f"state {node.setting('state')}" if node.op in _STATES else node.scope
         if node.op in _STATES:
@@ -144,7 +145,7 @@ class _Groups:
 
 def _together(node: Node) -> str:
     """By what rule a node shares a box: alone, view, call (of one function) or formula."""
-    if node.op in _ALONE or node.op in (APPLY, MEMBER):
+    if node.op in _ALONE or node.op in (APPLY, MEMBER, FIELD):
         return "alone"
     if node.op in PRIMITIVES and PRIMITIVES[node.op].kind == "view":
         return "view"
@@ -169,7 +170,7 @@ def _source(net: str, sources: Mapping[str, str]) -> str:
 
 def _box(graph: Graph, nodes: list[Node], groups: _Groups, accents: Mapping[str, str]) -> Box:
     """The box of nodes that belong together; the last of them gives its value."""
-    nodes = [node for node in nodes if node.op != MEMBER]
+    nodes = [node for node in nodes if node.op not in (MEMBER, FIELD)]
     last = nodes[-1]
     value = _plain(last.name)
     if last.op == APPLY:
@@ -232,6 +233,8 @@ def _formula(graph: Graph, nodes: list[Node], groups: _Groups) -> tuple[str, ...
     for node in graph.nodes:
         if node.op == MEMBER and node.name.startswith(MEMBER):
             known[node.name] = known[node.references[0]]
+        elif node.op == FIELD:
+            known[node.name] = (f"{known[node.references[0]][0]}.{node.setting('name')}", _ATOM)
         elif node.name in inside or (node.name in groups.constants and node.references):
             known[node.name] = _expression(node, known)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sslang.ops.declare import Misfit, as_tensor
 from sslang.types import BATCH, Size, TensorType, Type, ViewType
@@ -12,12 +12,17 @@ from sslang.types.values import depends_on_batch
 
 @dataclass(frozen=True)
 class Built:
-    """What a description becomes for one input type."""
+    """What a description becomes for one input type.
+
+    `fields` are the values that its result is a record of, the first of them `output`, which is
+    used where no field is named; empty where the result is one tensor.
+    """
 
     output: TensorType
     arguments: Mapping[str, object]
     drops: int = 0  # how many uniform numbers a row its drop path takes
     flexible: str = ""  # an argument that may differ between uses; the largest is built
+    fields: Mapping[str, TensorType] = field(default_factory=dict)
 
 
 def features(x: Type, op: str) -> tuple[TensorType, Size]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from sslang.ops.declare import Misfit, as_tensor, net_op
 from sslang.ops.nets.built import Built, check_channels, check_width, images, pooled
-from sslang.types import TensorType, ViewType
+from sslang.types import BATCH, TensorType, ViewType
 
 
 @net_op("sslang.emit.nets.resnet.resnet")
@@ -39,10 +39,13 @@ def resnet(
     output channel. `preactivation` is version 2 (He et al., 2016b): norm and ReLU come before
     the convolutions and once more at the end; with `norm = none` the end is left as it is.
 
+    Its result is a record: `f(x).grid` is the last grid, [batch, h, w, D], and `f(x).pooled`,
+    which `f(x)` stands for, its mean over places.
+
     Convolutions begin as Kaiming normal by fan-out (torchvision), by Keras' `variance_scaling`
     (SimCLR's code), or `truncated_fan_in` (Haiku: BYOL's code).
     """
-    view, _ = images(x, "resnet")
+    view, size = images(x, "resnet")
     if depth not in (18, 34, 50, 101, 152):
         raise Misfit(f"there is no ResNet-{depth}", "depths are 18, 34, 50, 101, 152", "E309")
     check_channels(64, width)
@@ -61,7 +64,23 @@ def resnet(
         "preactivation": preactivation, "init": init, "channels": view.channels,
     }  # fmt: skip
     expansion = 1 if depth < 50 else 4
-    return Built(pooled(view, round((32 << stages) * width) * expansion), arguments)
+    output = pooled(view, round((32 << stages) * width) * expansion)
+    side = _halved(size, (2 if stem == "imagenet" else 0) + stages - 1)
+    return Built(output, arguments, fields=_record(view, output, side))
+
+
+def _halved(side: int, times: int) -> int:
+    """The side of a grid after convolutions of stride 2, each of which rounds up."""
+    for _ in range(times):
+        side = (side + 1) // 2
+    return side
+
+
+def _record(view: ViewType, output: TensorType, side: int) -> dict[str, TensorType]:
+    """`pooled` and `grid`; none for a view of patches, whose rows are patches."""
+    if view.grid is not None:
+        return {}
+    return {"pooled": output, "grid": TensorType((BATCH, side, side, output.shape[-1]))}
 
 
 @net_op("sslang.emit.nets.sk_resnet.sk_resnet")

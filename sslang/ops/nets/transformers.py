@@ -6,7 +6,7 @@ from typing import Literal
 
 from sslang.ops.declare import Misfit, net_op
 from sslang.ops.nets.built import Built, check_width, images, pooled
-from sslang.types import ViewType
+from sslang.types import BATCH, TensorType, ViewType
 
 
 @net_op("sslang.emit.nets.vit.vit")
@@ -26,7 +26,9 @@ def vit(
     initial draw: MoCo v3's, DINO's or timm's. Views may differ in size: the positions are built
     for the largest, and interpolated for the others as DINO does. The setting `drop_path` of a
     branch is the rate of its stochastic depth. Its parts are `embed` (the patch projection),
-    `cls`, `blocks`, `last_norm`.
+    `cls`, `blocks`, `last_norm`. Its result is a record: `f(x).cls`, which `f(x)` stands for;
+    `f(x).patches`, the tokens [batch, h * w, width] in rows of the image; `f(x).grid`, the same
+    as [batch, h, w, width]; `f(x).pooled`, their mean. All are taken after the last norm.
     """
     view, size = images(x, "vit")
     if patch < 1 or size % patch:
@@ -42,4 +44,18 @@ def vit(
         "resolution": size, "patch": patch, "width": width, "depth": depth, "heads": heads,
         "mlp_ratio": mlp_ratio, "position": position, "init": init, "channels": view.channels,
     }  # fmt: skip
-    return Built(pooled(view, width), arguments, drops=2 * depth, flexible="resolution")
+    return Built(
+        pooled(view, width), arguments, 2 * depth, "resolution", _record(view, size // patch, width)
+    )
+
+
+def _record(view: ViewType, side: int, width: int) -> dict[str, TensorType]:
+    if view.grid is not None:
+        return {}
+    row = TensorType((BATCH, width))
+    return {
+        "cls": row,
+        "patches": TensorType((BATCH, side * side, width)),
+        "grid": TensorType((BATCH, side, side, width)),
+        "pooled": row,
+    }
