@@ -238,6 +238,12 @@ class _Writer:
             inputs = tuple(inputs_)
             settings |= {"drop_path": node.setting("drop_path"), "drops": self.out.call_function(
                 tensors.by_view, (drops,), {"views": node.setting("views")})}  # fmt: skip
+        if node.setting("keep"):
+            shown = inputs[len(inputs) // 2 :]
+            inputs = inputs[: len(inputs) // 2]
+            settings["keep"] = (
+                shown[0] if len(shown) == 1 else self.out.call_function(tensors.concat, shown)
+            )
         joined = inputs[0] if len(inputs) == 1 else self.out.call_function(tensors.concat, inputs)
         for name in ("start", "stop", "grid", "evaluation"):
             if node.setting(name):

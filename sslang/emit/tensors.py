@@ -122,6 +122,10 @@ def argmax(x: Tensor, *, axis: int = -1) -> Tensor:
     return x.argmax(axis)
 
 
+def rank(x: Tensor, *, axis: int = -1) -> Tensor:
+    return x.argsort(stable=True, dim=axis).argsort(axis)
+
+
 def log_softmax(x: Tensor, where: Tensor | None = None, *, axis: int = -1) -> Tensor:
     """log softmax; an entry that `where` excludes has no weight and no gradient, and is 0."""
     x = _wide(x)
@@ -161,6 +165,32 @@ def flatten(x: Tensor, *, axis: int = 1, last: int = -1) -> Tensor:
     return x.flatten(axis, last)
 
 
+def unflatten(x: Tensor, *, axis: int, first: int) -> Tensor:
+    shape = list(x.shape)
+    at = axis % x.dim()
+    return x.reshape(*shape[:at], first, -1, *shape[at + 1 :])
+
+
+def pixels(x: Tensor, *, grid: tuple[int, int] | None = None) -> Tensor:
+    """Images as they are; patches [B * h * w, C, s, s] as [B, h, w, s * s * C]."""
+    return x if grid is None else x.permute(0, 2, 3, 1).reshape(-1, *grid, x[0].numel())
+
+
+def cholesky(x: Tensor) -> Tensor:
+    lower: Tensor = torch.linalg.cholesky(_wide(x))
+    return lower
+
+
+def solve_triangular(a: Tensor, b: Tensor, *, upper: bool = False) -> Tensor:
+    x: Tensor = torch.linalg.solve_triangular(_wide(a), _wide(b), upper=upper)
+    return x
+
+
+def singular_values(x: Tensor) -> Tensor:
+    values: Tensor = torch.linalg.svdvals(_wide(x))
+    return values
+
+
 def roll(x: Tensor, *, by: int, axis: int = 0) -> Tensor:
     return x.roll(by, axis)
 
@@ -186,6 +216,10 @@ def index(x: Tensor, *, items: tuple[object, ...]) -> Tensor:
 
 def arange(*, n: int, like: Tensor) -> Tensor:
     return torch.arange(n, device=like.device)
+
+
+def linspace(*, low: float, high: float, n: int, like: Tensor) -> Tensor:
+    return torch.linspace(low, high, n, device=like.device, dtype=like.dtype)
 
 
 def eye(*, n: int, like: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from sslang.ops import initialisers, nets, views
 from sslang.ops.declare import PRIMITIVES, Misfit, Primitive
-from sslang.ops.tensors import elementwise, reductions, shaping
+from sslang.ops.tensors import elementwise, matrices, reductions, shaping
 
 __all__ = [
     "PRIMITIVES",
@@ -10,6 +10,7 @@ __all__ = [
     "Primitive",
     "elementwise",
     "initialisers",
+    "matrices",
     "nets",
     "reductions",
     "shaping",

@@ -38,6 +38,8 @@ def _joined(node: Node, known: dict[str, Node]) -> str | None:
     along_rows = node.op == APPLY or (node.op == "concat" and node.setting("axis") == 0)
     if not along_rows or len(node.inputs) < 2 or node.setting("drop_path"):
         return None
+    if node.setting("keep"):
+        return None
     members = [known[i] for i in node.references]
     sources = {m.inputs[0] for m in members if m.op == MEMBER}
     places = [(m.setting("at"), m.setting("of")) for m in members if m.op == MEMBER]

@@ -14,10 +14,15 @@ BATCH = symbol("batch")
 
 @dataclass(frozen=True)
 class TensorType:
-    """A tensor; `shape` may hold symbols. Float tensors have the run's working precision."""
+    """A tensor; `shape` may hold symbols. Float tensors have the run's working precision.
+
+    Of tokens that a net was not shown, [batch, tokens, ...], `shown` names the mask [batch,
+    tokens] outside of which they are undefined; ``""`` where every entry is defined.
+    """
 
     shape: tuple[Size, ...]
     dtype: DType = "float"
+    shown: str = ""
 
     def __str__(self) -> str:
         shape = f"[{', '.join(map(str, self.shape))}]"

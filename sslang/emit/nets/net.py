@@ -19,7 +19,7 @@ from sslang.emit.nets.paths import drops_of
 class Record(Protocol):
     """A part whose result has several fields, the first of them what `forward` gives."""
 
-    def record(self, x: Tensor, *drops: object) -> dict[str, Tensor]: ...
+    def record(self, x: Tensor, *drops: object, **keep: Tensor) -> dict[str, Tensor]: ...
 
 
 Stage = tuple[str, Mapping[str, object]]
@@ -42,12 +42,14 @@ class Net(nn.Sequential):
         drop_path: float = 0.0,
         drops: Tensor | None = None,
         fields: tuple[str, ...] = (),
+        keep: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, ...]:
         """Apply the parts start..stop to `views` members of B images each, joined along rows.
 
         `joint`, `group` and `evaluation` are those of `NormPlan`. `grid` = (h, w): the rows are
         patches, those of an image together; the first part takes each as an image of its own,
         and from there on the patches of an image are one row, [images, h, w, D].
+        `keep` [rows, N] is true for the patches that the first part, a transformer, is shown.
         With `fields` the result is the last part's record: a tuple of the values by these names.
         `drop_path` is the rate at the deepest block, `drops` the uniform numbers [rows, n] that
         decide it, two for each block applied; in evaluation nothing is dropped.
@@ -65,10 +67,11 @@ class Net(nn.Sequential):
             taken = drops_of(part) if drops is not None else 0
             given = (drop_path, drops[:, at : at + taken]) if drops is not None and taken else ()
             at += taken
+            shown = {"keep": keep} if keep is not None and place == 0 else {}
             if fields and place == len(parts) - 1:
-                record = cast(Record, part).record(x, *given)
+                record = cast(Record, part).record(x, *given, **shown)
                 return tuple(record[name] for name in fields)
-            x = part(x, *given)
+            x = part(x, *given, **shown)
             if place == 0 and grid is not None:
                 x = x.reshape(-1, *grid, *x.shape[1:])
         return x

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
+from sslang.emit.nets.masks import scattered
 from sslang.emit.nets.paths import dropped, rate_at
 from sslang.emit.nets.positions import interpolated, sincos_positions
 
@@ -23,34 +25,58 @@ class ClassTokenTransformer(VisionTransformer):
         return 2 * len(self.blocks)
 
     def forward(  # type: ignore[override]  # timm's masks have no use here
-        self, x: Tensor, drop_path: float = 0.0, drops: Tensor | None = None
+        self,
+        x: Tensor,
+        drop_path: float = 0.0,
+        drops: Tensor | None = None,
+        keep: Tensor | None = None,
     ) -> Tensor:
         """Images [B, C, s, s] to the final-norm class token [B, width].
 
         Given `drops` [B, 2 * depth], branches are dropped at rates that grow from 0 to
         `drop_path`, as `torch.linspace` has them (timm, DINO).
         """
-        return self._normed(x, drop_path, drops)[:, 0]
+        return self._normed(x, drop_path, drops, keep)[:, 0]
 
     def record(
-        self, x: Tensor, drop_path: float = 0.0, drops: Tensor | None = None
+        self,
+        x: Tensor,
+        drop_path: float = 0.0,
+        drops: Tensor | None = None,
+        keep: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """`cls` and `pooled` [B, width], `patches` [B, h w, width], `grid` [B, h, w, width]."""
-        tokens = self._normed(x, drop_path, drops)
+        """`cls` and `pooled` [B, width], `patches` [B, h w, width], `grid` [B, h, w, width].
+
+        The attention sees the patches of which `keep` [B, h w] is true alone; in the places of the
+        others `patches` is 0, and `pooled` is the mean over those that are kept.
+        """
+        tokens = self._normed(x, drop_path, drops, keep)
         patches = tokens[:, 1:]
+        if keep is not None:
+            mean = patches.sum(1) / keep.sum(1, keepdim=True).clamp_min(1)
+            return {"cls": tokens[:, 0], "patches": patches, "pooled": mean}
         side = math.isqrt(patches.shape[1])
         grid = patches.reshape(len(x), side, side, -1)
         return {"cls": tokens[:, 0], "patches": patches, "grid": grid, "pooled": patches.mean(1)}
 
-    def _normed(self, x: Tensor, drop_path: float, drops: Tensor | None) -> Tensor:
+    def _normed(
+        self, x: Tensor, drop_path: float, drops: Tensor | None, keep: Tensor | None
+    ) -> Tensor:
         """All tokens after the last norm, the class token first: [B, 1 + N, width]."""
         x = self._tokens(x)
+        if keep is not None:
+            return scattered(lambda t, m: self._blocks(t, drop_path, drops, m), x, keep)
+        return self._blocks(x, drop_path, drops, None)
+
+    def _blocks(
+        self, x: Tensor, drop_path: float, drops: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
         for at, block in enumerate(self.blocks):
             if drops is None:
-                x = block(x)
+                x = block(x) if mask is None else block(x, attn_mask=mask)
                 continue
             rate = rate_at(at, len(self.blocks), drop_path)
-            x = _dropped_block(block, x, rate, drops[:, 2 * at : 2 * at + 2])
+            x = _dropped_block(block, x, rate, drops[:, 2 * at : 2 * at + 2], mask)
         out: Tensor = self.norm(x)
         return out
 
@@ -63,9 +89,13 @@ class ClassTokenTransformer(VisionTransformer):
         return tokens + interpolated(self.pos_embed, side)
 
 
-def _dropped_block(block: nn.Module, x: Tensor, rate: float, drops: Tensor) -> Tensor:
+def _dropped_block(
+    block: nn.Module, x: Tensor, rate: float, drops: Tensor, mask: Tensor | None
+) -> Tensor:
     assert isinstance(block, Block)
-    x = x + dropped(block.attn(block.norm1(x)), rate, drops[:, 0])
+    attended = block.norm1(x)
+    attended = block.attn(attended) if mask is None else block.attn(attended, attn_mask=mask)
+    x = x + dropped(attended, rate, drops[:, 0])
     return x + dropped(block.mlp(block.norm2(x)), rate, drops[:, 1])
 
 
@@ -78,7 +108,7 @@ def vit(
     heads: int,
     mlp_ratio: float = 4.0,
     position: Literal["sincos", "learned"] = "sincos",
-    init: Literal["mocov3", "dino", "timm"] = "mocov3",
+    init: Literal["mocov3", "dino", "timm", "mae"] = "mocov3",
     channels: int = 3,
 ) -> nn.Module:
     """Square images [B, channels, s, s] to the final-norm class token [B, width].
@@ -87,7 +117,7 @@ def vit(
     State-dict keys are timm's. `position` "sincos" is a buffer, so nothing trains or averages
     it. `init` "mocov3" follows Chen et al. 2021 (arXiv:2104.02057), appendix and code; "dino"
     Caron et al. 2021, code; "timm" is timm's default: as DINO's, but the class token's standard
-    deviation is 1e-6.
+    deviation is 1e-6; "mae" He et al. 2022, code.
     """
     net = ClassTokenTransformer(
         img_size=resolution,
@@ -111,7 +141,90 @@ def vit(
         _initialise_mocov3(net)
     if init == "dino":
         _initialise_dino(net)
+    if init == "mae":
+        _initialise_mae(net)
     return net
+
+
+class Transformer(nn.Module):
+    """Blocks on tokens, their positions added first, and a last norm."""
+
+    positions: Tensor | None
+
+    def __init__(self, blocks: list[Block], positions: Tensor | None, *, trained: bool) -> None:
+        super().__init__()
+        if trained and positions is not None:
+            self.positions = nn.Parameter(positions)
+        else:
+            self.register_buffer("positions", positions)
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = nn.LayerNorm(blocks[0].norm1.normalized_shape, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, N, width] to the same."""
+        if self.positions is not None:
+            x = x + self.positions
+        out: Tensor = self.norm(self.blocks(x))
+        return out
+
+
+def transformer(
+    *,
+    tokens: int,
+    width: int,
+    depth: int,
+    heads: int,
+    mlp_ratio: float = 4.0,
+    position: Literal["sincos", "learned"] | None = "sincos",
+    init: Literal["mae", "dino"] = "mae",
+) -> nn.Module:
+    """Tokens [B, N, width] to the same, by timm's blocks; MAE's decoder (He et al., 2022).
+
+    `position` "sincos" is a buffer for a square grid; "learned" begins as `init` draws it.
+    """
+    norm = cast(type[nn.Module], partial(nn.LayerNorm, eps=1e-6))
+    blocks = [
+        Block(width, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=norm)
+        for _ in range(depth)
+    ]
+    table = None
+    if position == "sincos":
+        side = math.isqrt(tokens)
+        table = sincos_positions(side, side, width).unsqueeze(0)
+    elif position == "learned":
+        table = nn.init.trunc_normal_(torch.empty(1, tokens, width), std=0.02)
+    net = Transformer(blocks, table, trained=position == "learned")
+    _draw_linears(net, _xavier if init == "mae" else _truncated)
+    return net
+
+
+def _xavier(weight: Tensor) -> None:
+    nn.init.xavier_uniform_(weight)
+
+
+def _truncated(weight: Tensor) -> None:
+    nn.init.trunc_normal_(weight, std=0.02)
+
+
+@torch.no_grad()
+def _draw_linears(net: nn.Module, draw: Callable[[Tensor], None]) -> None:
+    for module in net.modules():
+        if isinstance(module, nn.Linear):
+            draw(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+@torch.no_grad()
+def _initialise_mae(net: VisionTransformer) -> None:
+    """Xavier uniform for linears (q, k and v one matrix) and the projection; class token 0.02."""
+    _draw_linears(net, _xavier)
+    projection = net.patch_embed.proj
+    assert isinstance(projection, nn.Conv2d) and net.cls_token is not None
+    _xavier(projection.weight.view(projection.weight.shape[0], -1))
+    nn.init.normal_(net.cls_token, std=0.02)
+    if isinstance(net.pos_embed, nn.Parameter):
+        nn.init.trunc_normal_(net.pos_embed, std=0.02)
 
 
 @torch.no_grad()
@@ -120,11 +233,7 @@ def _initialise_dino(net: VisionTransformer) -> None:
 
     Biases 0; the patch projection keeps `nn.Conv2d`'s draw.
     """
-    for module in net.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    _draw_linears(net, _truncated)
     assert net.cls_token is not None
     nn.init.trunc_normal_(net.cls_token, std=0.02)
     if isinstance(net.pos_embed, nn.Parameter):

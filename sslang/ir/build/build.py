@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sslang.diagnostics import Diagnostic, Label, Span
-from sslang.ir.build import operators
+from sslang.ir.build import operators, undefined
 from sslang.ir.build.configure import as_field
 from sslang.ir.build.context import Context, Scope
 from sslang.ir.build.names import lookup
@@ -257,6 +257,8 @@ def _features(ctx: Context) -> Graph | None:
         if value.type.rank != 2 or value.type.shape[0] != BATCH:
             ctx.fail("E302", f"`features` is {value.type}; it must be [batch, width]",
                      entries["features"].value.span)  # fmt: skip
+        if value.type.shown:
+            undefined.refuse(ctx, "`features` has holes", entries["features"].value.span)
         return ctx.graph({"features": value.node}, {})
     return None
 

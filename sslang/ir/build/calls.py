@@ -53,9 +53,11 @@ def call(ctx: Context, function: Any, positional: Given, named: Named, span: Spa
     if isinstance(function, type) and issubclass(function, Configuration):
         return configure.configuration(ctx, function, positional, named, span)
     if isinstance(function, BuiltNet | Branch | NetSlice):
-        if len(positional) != 1 or named:
-            ctx.fail("E303", "a net takes one argument: a view, a tensor or a family", span)
-        return nets.apply(ctx, function, positional[0][0], span)
+        if len(positional) != 1 or named.keys() - {"keep"}:
+            hint = "beside it, a vit takes the mask of what it is shown: `keep`"
+            ctx.fail("E303", "a net takes one argument: a view, a tensor or a family", span,
+                     hint=hint)  # fmt: skip
+        return nets.apply(ctx, function, positional[0][0], span, named.get("keep"))
     if isinstance(function, Description):
         ctx.fail(
             "E304",
@@ -102,6 +104,8 @@ def _primitive(
         )
         stage = Stage(primitive, tuple(settings.items()), span)
         return Description(primitive.kind, (stage,))
+    if primitive.name == "pixels" and len(positional) == 1 and not named:
+        return tensors.pixels(ctx, positional[0][0], positional[0][1], span)
     if primitive.name in ("max", "min") and len(positional) > 1 and _is_tensor(positional[1][0]):
         ctx.fail("E303", f"`{primitive.name}` reduces one tensor", span,
                  hint="the larger of two values is `maximum(a, b)`")  # fmt: skip

@@ -68,6 +68,7 @@ class Context:
     touched: dict[tuple[int, str], Entry] = field(default_factory=dict)  # what needs follow first
     applied: dict[object, Any] = field(default_factory=dict)
     records: dict[str, Mapping[str, TensorType]] = field(default_factory=dict)  # of applications
+    kept: dict[str, tuple[str, ...]] = field(default_factory=dict)  # masks, a member each
     nets: dict[str, BuiltNet] = field(default_factory=dict)
     branches: dict[str, Branch] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from sslang.diagnostics import Label, Span
-from sslang.ir.build import calls, habits, operators, tensors
+from sslang.ir.build import calls, habits, operators, tensors, undefined
 from sslang.ir.build.accept import word_of
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import (
@@ -178,35 +178,64 @@ def sliced(
     return NetSlice(net, first + chosen.start, first + chosen.stop)
 
 
-def apply(ctx: Context, net: BuiltNet | Branch | NetSlice, argument: Any, span: Span) -> Any:
-    """A net on one view or tensor, or on a family: stage by stage, all members together."""
+def apply(
+    ctx: Context,
+    net: BuiltNet | Branch | NetSlice,
+    argument: Any,
+    span: Span,
+    keep: tuple[Any, Span] | None = None,
+) -> Any:
+    """A net on one view or tensor, or on a family: stage by stage, all members together.
+
+    `keep` is the mask of the patches that a transformer is shown, or a family of masks.
+    """
     branch = net if isinstance(net, Branch) else Branch(str(net), (net,))
-    key = (net, argument) if isinstance(argument, Value | View | Family) else None
+    key = (net, argument, keep and keep[0]) if isinstance(argument, Value | View | Family) else None
     if key is not None and key in ctx.applied:
         return ctx.applied[key]
-    result = _apply(ctx, branch, argument, span)
+    result = _apply(ctx, branch, argument, span, keep)
     if key is not None:
         ctx.applied[key] = result
     return result
 
 
-def _apply(ctx: Context, branch: Branch, argument: Any, span: Span) -> Any:
+def _apply(
+    ctx: Context, branch: Branch, argument: Any, span: Span, keep: tuple[Any, Span] | None
+) -> Any:
     family = argument if isinstance(argument, Family) else None
     members = family.members if family is not None else (argument,)
     if not members:
         ctx.fail("E306", "the family is empty", span)
+    masks = _masks(ctx, family, keep) if keep is not None else []
     branch.applications += 1
     permutation = _permutation(ctx, branch, span)
     values: list[Any] = [_permuted(ctx, m, permutation, PERMUTE, span) for m in members]
     for stage in branch.stages:
         if isinstance(stage, BuiltNet | NetSlice):
-            values = _stage(ctx, stage, values, branch, span)
+            seen = [_permuted(ctx, m, permutation, PERMUTE, span) for m in masks]
+            values = _stage(ctx, stage, values, branch, span, list(zip(masks, seen, strict=True)))
+            masks = []
         else:
             values = [calls.applied(ctx, stage, v, span) for v in values]
     values = [_permuted(ctx, v, permutation, UNPERMUTE, span) for v in values]
     if branch.fixed:
         values = [tensors.op(ctx, "stop_grad", [v], {}, span) for v in values]
     return values[0] if family is None else Family(family.keys, tuple(values))
+
+
+def _masks(ctx: Context, family: Family | None, keep: tuple[Any, Span]) -> list[Value]:
+    """The mask of each member; one that is given alone is that of all."""
+    given, place = keep
+    if isinstance(given, Family) and family is not None:
+        tensors.common_keys(ctx, [family, given], place)
+        masks = list(given.members)
+    else:
+        masks = [given] * (1 if family is None else len(family))
+    for mask in masks:
+        if not isinstance(mask, Value) or mask.type.dtype != "bool":
+            ctx.fail("E301", f"`keep` is a mask, true where a patch is shown, not {describe(mask)}",
+                     place, hint="such as `rank(draw_uniform(n)) < k`")  # fmt: skip
+    return masks
 
 
 def _permutation(ctx: Context, branch: Branch, span: Span) -> str | None:
@@ -241,24 +270,39 @@ def _operand(ctx: Context, value: Any, span: Span) -> Member:
 
 
 def _stage(
-    ctx: Context, stage: BuiltNet | NetSlice, values: list[Any], branch: Branch, span: Span
+    ctx: Context,
+    stage: BuiltNet | NetSlice,
+    values: list[Any],
+    branch: Branch,
+    span: Span,
+    masks: list[tuple[Value, Value]],
 ) -> list[Any]:
-    """One net on all values: those of one type together, once a distinct type."""
+    """One net on all values: those of one type together, once a distinct type.
+
+    `masks` are those of each value, if any: in the order of the batch, and of the value's rows.
+    """
     members = [_operand(ctx, v, span) for v in values]
     results: list[Any] = [None] * len(members)
     for type_ in dict.fromkeys(t for _, t in members):
         places = [i for i, (_, t) in enumerate(members) if t == type_]
-        last = _use(ctx, stage, type_, span)
+        last = _use(ctx, stage, _shown(ctx, stage, type_, span), span)
         output, drops = last.output, last.drops
+        if isinstance(type_, TensorType):
+            output = replace(output, shown=type_.shown)
         rows = TensorType((scale(output.shape[0], len(places)), *output.shape[1:]))
         settings = _settings(stage, type_, branch, len(places))
         inputs = [members[i][0] for i in places]
+        if masks:
+            _check_masks(ctx, stage, last, [masks[i][0] for i in places], span)
+            settings["keep"] = True
+            inputs += [masks[i][1].node for i in places]
         if branch.drop_path and drops and not branch.evaluation and ctx.mode != "evaluation":
             settings["drop_path"] = branch.drop_path
             inputs.append(_drops(ctx, stage, len(places) * drops, span))
         net = settings["net"]
         node = ctx.add(APPLY, inputs, rows, span, settings, hint=net)
         ctx.records[node.name] = last.fields
+        ctx.kept[node.name] = tuple(masks[i][0].node for i in places) if masks else ()
         for at, place in enumerate(places):
             if len(places) == 1:
                 results[place] = Value(node.name, output)
@@ -266,6 +310,35 @@ def _stage(
             member = ctx.add(MEMBER, [node.name], output, span, {"at": at, "of": len(places)})
             results[place] = Value(member.name, output)
     return results
+
+
+def _shown(ctx: Context, stage: BuiltNet | NetSlice, type_: Type, span: Span) -> Type:
+    """The type without its mask; E313 where a layer mixes tokens that were not shown."""
+    if not isinstance(type_, TensorType) or not type_.shown:
+        return type_
+    net, start, stop = stage, 0, None
+    if isinstance(stage, NetSlice):
+        net, start, stop = stage.net, stage.start, stage.stop
+    assert isinstance(net, BuiltNet)
+    for layer in net.description.stages[start:stop]:
+        if layer.primitive.name not in undefined.BY_TOKEN:
+            message = f"`{layer.primitive.name}` of `{net.name}` mixes tokens, and some of these "
+            undefined.refuse(ctx, message + "were not shown to the net that made them", span)
+    return replace(type_, shown="")
+
+
+def _check_masks(
+    ctx: Context, stage: BuiltNet | NetSlice, last: Built, masks: list[Value], span: Span
+) -> None:
+    net = stage.net if isinstance(stage, NetSlice) else stage
+    patches = last.fields.get("patches")
+    if patches is None or len(net.description.stages) > 1:
+        ctx.fail("E303", f"`{net.name}` takes no `keep`", span,
+                 hint="a vit alone can be shown a part of its patches")  # fmt: skip
+    for mask in masks:
+        if mask.type.shape != patches.shape[:2]:
+            message = f"the mask {mask.type} does not fit the patches {patches}"
+            ctx.fail("E302", message, span)
 
 
 def field(ctx: Context, value: Value | Family, name: str, span: Span) -> Any:
@@ -276,7 +349,21 @@ def field(ctx: Context, value: Value | Family, name: str, span: Span) -> Any:
         ctx.fail("E310", f"{describe(value)} has no part `{name}`", span)
     node = _field(ctx, ctx.node(value.node), name, span)
     assert isinstance(node.type, TensorType)
-    return Value(node.name, node.type)
+    mask = _mask_of(ctx, ctx.node(value.node))
+    if mask and name == "grid":
+        ctx.fail("E313", "a grid of which patches are missing", span,
+                 hint="take `patches`, and replace the others")  # fmt: skip
+    return Value(node.name, replace(node.type, shown=mask if name == "patches" else ""))
+
+
+def _mask_of(ctx: Context, node: Node) -> str:
+    """The mask of the patches that a value of a record was shown; ``""`` for all."""
+    at = 0
+    while node.op != APPLY:
+        at = node.setting("at", at)
+        node = ctx.node(node.references[0])
+    masks = ctx.kept[node.name]
+    return masks[at] if masks else ""
 
 
 def _field(ctx: Context, node: Node, name: str, span: Span) -> Node:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from sslang.diagnostics import Label, Span, nearest
-from sslang.ir.build import families, tensors
+from sslang.ir.build import families, tensors, undefined
 from sslang.ir.build.context import Context, Local, Scope
 from sslang.ir.build.values import Builtin, Family, Initial, State, Value, View, describe
 from sslang.ir.graph import Write
@@ -252,6 +252,8 @@ def _write(
 
 
 def _fits(ctx: Context, state: State, value: Value, index: Value | None, span: Span) -> None:
+    if value.type.shown:
+        undefined.refuse(ctx, f"`{state.name}` would hold tokens that no net was shown", span)
     shape, row = value.type.shape, state.type.shape[1:]
     if state.kind == "state":
         if shape != state.type.shape:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sslang.diagnostics import Label, Span
+from sslang.ir.build import undefined
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import Family, State, Value, View, describe
 from sslang.ir.graph import LATCH, READ, SCHEDULE, SIZE, WEIGHT, Operand
@@ -100,6 +102,7 @@ def op(
     except Misfit as misfit:
         ctx.fail(misfit.code, misfit.message, span, hint=misfit.hint,
                  labels=_origins(ctx, operands, span))  # fmt: skip
+    result = replace(result, shown=undefined.after(ctx, name, operands, types, settings, span))
     entries = math.prod(size for size in result.shape if isinstance(size, int))
     if entries > MAX_ENTRIES:
         ctx.fail("E311", f"the result {result} is too large", span)
@@ -151,6 +154,20 @@ def fold(
     if isinstance(value, complex) or (isinstance(value, int | float) and abs(value) > 1e30):
         ctx.fail("E309", "this number is out of range", span)
     return value
+
+
+def pixels(ctx: Context, value: Any, place: Span, span: Span) -> Any:
+    """`pixels(view)`, of each member of a family."""
+    if isinstance(value, Family):
+        return Family(value.keys, tuple(pixels(ctx, m, place, span) for m in value.members))
+    if not isinstance(value, View):
+        ctx.fail("E301", f"`pixels` is of a view, not of {describe(value)}", place)
+    try:
+        result = PRIMITIVES["pixels"].rule(value.type)
+    except Misfit as misfit:
+        ctx.fail(misfit.code, misfit.message, span, hint=misfit.hint)
+    settings = {} if value.type.grid is None else {"grid": value.type.grid}
+    return Value(ctx.add("pixels", [value.node], result, span, settings).name, result)
 
 
 def mapped(

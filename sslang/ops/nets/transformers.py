@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
-from sslang.ops.declare import Misfit, net_op
+from sslang.ops.declare import Misfit, as_tensor, net_op
 from sslang.ops.nets.built import Built, check_width, images, pooled
 from sslang.types import BATCH, TensorType, ViewType
 
@@ -18,17 +19,21 @@ def vit(
     heads: int,
     mlp_ratio: float = 4.0,
     position: Literal["sincos", "learned"] = "sincos",
-    init: Literal["mocov3", "dino", "timm"] = "mocov3",
+    init: Literal["mocov3", "dino", "timm", "mae"] = "mocov3",
 ) -> Built:
     """A vision transformer (Dosovitskiy et al., 2021), timm's; returns the class token.
 
     [batch, width]. `position = sincos` is MoCo v3's fixed 2-D embedding, and `init` names the
-    initial draw: MoCo v3's, DINO's or timm's. Views may differ in size: the positions are built
-    for the largest, and interpolated for the others as DINO does. The setting `drop_path` of a
-    branch is the rate of its stochastic depth. Its parts are `embed` (the patch projection),
+    initial draw: MoCo v3's, DINO's, timm's or MAE's. Views may differ in size: the positions are
+    built for the largest, and interpolated for the others as DINO does. The setting `drop_path` of
+    a branch is the rate of its stochastic depth. Its parts are `embed` (the patch projection),
     `cls`, `blocks`, `last_norm`. Its result is a record: `f(x).cls`, which `f(x)` stands for;
     `f(x).patches`, the tokens [batch, h * w, width] in rows of the image; `f(x).grid`, the same
     as [batch, h, w, width]; `f(x).pooled`, their mean. All are taken after the last norm.
+
+    `f(x, keep = mask)` is shown the patches of which the mask [batch, h * w] is true, and computes
+    no others (He et al., 2022): those of `f(x, keep = mask).patches` are undefined until `where`
+    replaces them.
     """
     view, size = images(x, "vit")
     if patch < 1 or size % patch:
@@ -47,6 +52,43 @@ def vit(
     return Built(
         pooled(view, width), arguments, 2 * depth, "resolution", _record(view, size // patch, width)
     )
+
+
+@net_op("sslang.emit.nets.vit.transformer")
+def transformer(
+    x: TensorType,
+    depth: int,
+    heads: int,
+    mlp_ratio: float = 4.0,
+    position: Literal["sincos", "learned"] | None = "sincos",
+    init: Literal["mae", "dino"] = "mae",
+) -> Built:
+    """Blocks of a transformer on tokens, [batch, tokens, width] -> the same, and a last norm.
+
+    `position` is added first: the fixed 2-D table for tokens that are a square grid in rows, a
+    trained one, or none. `init` names the initial draw of the linear layers: Xavier's, uniform
+    (MAE, He et al., 2022), or normal with a deviation of 0.02, cut at 2 (DINO). MAE's decoder is
+    `transformer(depth = 8, heads = 16)` with linear layers before and after it.
+    """
+    tensor = as_tensor(x, "the input of `transformer`")
+    if tensor.rank != 3 or not all(isinstance(s, int) for s in tensor.shape[1:]):
+        raise Misfit(f"`transformer` acts on [batch, tokens, width]; this is {tensor}")
+    tokens, width = (int(str(s)) for s in tensor.shape[1:])
+    check_width(width)
+    if heads < 1 or width % heads or (position == "sincos" and width % 4):
+        raise Misfit(f"a width of {width} cannot be split over {heads} heads", code="E309")
+    if position == "sincos" and math.isqrt(tokens) ** 2 != tokens:
+        hint = "take `position = learned` or `position = none`"
+        raise Misfit(f"{tokens} tokens are no square grid, as `sincos` has it", hint, "E309")
+    if not 1 <= depth <= 200:
+        raise Misfit(f"the depth is {depth}; it must lie in 1..200", code="E309")
+    if not 0 < mlp_ratio <= 64:
+        raise Misfit(f"mlp_ratio is {mlp_ratio}; it must lie in 0..64", code="E309")
+    arguments = {
+        "tokens": tokens, "width": width, "depth": depth, "heads": heads, "mlp_ratio": mlp_ratio,
+        "position": position, "init": init,
+    }  # fmt: skip
+    return Built(tensor, arguments)
 
 
 def _record(view: ViewType, side: int, width: int) -> dict[str, TensorType]:

@@ -83,6 +83,16 @@ def argmax(x: TensorType, axis: int = -1) -> TensorType:
     return replace(_reduced(x, axis, False, None), dtype="int")
 
 
+@tensor_op("sslang.emit.tensors.rank", couples=_over_rows)
+def rank(x: TensorType, axis: int = -1) -> TensorType:
+    """The place of each entry in ascending order along `axis`: integers 0 .. n-1; no gradient.
+
+    `rank(draw_uniform(n)) < k` is a random mask that holds k of n in each row.
+    """
+    axes_of(x, axis)
+    return replace(x, dtype="int")
+
+
 @tensor_op("sslang.emit.tensors.log_softmax", couples=_over_rows)
 def log_softmax(x: TensorType, axis: int = -1, where: TensorType | None = None) -> TensorType:
     """The logarithm of softmax along `axis`, in float32 under autocast.

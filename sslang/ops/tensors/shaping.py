@@ -8,7 +8,7 @@ from typing import Any
 
 from sslang.ops.declare import Misfit, always, tensor_op
 from sslang.ops.tensors.reductions import axes_of
-from sslang.types import Dim, Size, TensorType, Type, broadcast
+from sslang.types import BATCH, Dim, Size, TensorType, Type, ViewType, broadcast
 from sslang.types.dims import add as add_sizes
 from sslang.types.dims import multiply as multiply_sizes
 from sslang.types.values import depends_on_batch
@@ -80,6 +80,17 @@ def flatten(x: TensorType, axis: int = 1, last: int = -1) -> TensorType:
     if total is None:
         raise Misfit(f"the size of {x} flattened is not linear in the batch")
     return replace(x, shape=(*x.shape[:first], total, *x.shape[end + 1 :]))
+
+
+@tensor_op("sslang.emit.tensors.unflatten", couples=lambda types, settings: not settings["axis"])
+def unflatten(x: TensorType, axis: int, first: int) -> TensorType:
+    """The axis made into two, the first of the size `first`: [B, H * W, D] with `axis = 1` and
+    `first = H` is [B, H, W, D]."""
+    (at,) = axes_of(x, axis)
+    size = x.shape[at]
+    if not isinstance(size, int) or first < 1 or size % first:
+        raise Misfit(f"the size {size} cannot be cut into {first} parts", code="E309")
+    return replace(x, shape=(*x.shape[:at], first, size // first, *x.shape[at + 1 :]))
 
 
 @tensor_op("sslang.emit.tensors.roll", couples=_joins_rows)
@@ -180,6 +191,25 @@ def arange(n: Size) -> TensorType:
     """The integers 0 .. n-1."""
     _count(n, "arange")
     return TensorType((n,), "int")
+
+
+@tensor_op("sslang.emit.tensors.linspace")
+def linspace(low: float, high: float, n: Size) -> TensorType:
+    """n numbers from `low` to `high`, both included, at equal distances."""
+    _count(n, "linspace")
+    return TensorType((n,))
+
+
+@tensor_op("sslang.emit.tensors.pixels")
+def pixels(x: ViewType) -> TensorType:
+    """The values of a view as a tensor: [batch, channels, size, size]; [batch, h, w, size * size *
+    channels] after `patches`, each patch in rows of pixels, the channels of a pixel together.
+    """
+    if x.size is None:
+        raise Misfit("`pixels` needs views of one size", "crop the view first", "E603")
+    if x.grid is None:
+        return TensorType((BATCH, x.channels, x.size, x.size))
+    return TensorType((BATCH, *x.grid, x.size * x.size * x.channels))
 
 
 @tensor_op("sslang.emit.tensors.eye")
