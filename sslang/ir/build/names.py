@@ -100,7 +100,9 @@ def _declared(ctx: Context, entry: Entry, span: Span) -> Any:
         message = f"`{entry.name}` needs itself"
         if len(cycle) > 1:
             message = f"these declarations need each other: {' -> '.join([*cycle, entry.name])}"
-        ctx.fail("E203", message, span, labels=[Label(entry.span, "declared here")])
+        hint = f"`{entry.name}` is a word of the language, too: take another name for what is declared"
+        ctx.fail("E203", message, span, labels=[Label(entry.span, "declared here")],
+                 hint=hint if entry.name in words() else "")  # fmt: skip
     if entry.kind == "fn":
         assert isinstance(entry.value, tree.Function)
         ctx.touched[key] = entry
