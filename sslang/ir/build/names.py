@@ -100,7 +100,7 @@ def _declared(ctx: Context, entry: Entry, span: Span) -> Any:
         message = f"`{entry.name}` needs itself"
         if len(cycle) > 1:
             message = f"these declarations need each other: {' -> '.join([*cycle, entry.name])}"
-        hint = f"`{entry.name}` is a word of the language, too: take another name for what is declared"
+        hint = f"`{entry.name}` is a word of the language, too: choose another name"
         ctx.fail("E203", message, span, labels=[Label(entry.span, "declared here")],
                  hint=hint if entry.name in words() else "")  # fmt: skip
     if entry.kind == "fn":
