@@ -50,6 +50,7 @@ def _mended(text: str) -> str:
         ("mean(x[:, None] * y[None])", "mean(x[:, none] * y[none])"),
         ("mean(no_grad(x) * y)", "mean(stop_grad(x) * y)"),
         ("label_cross_entropy(x, labels)", "label_cross_entropy(x, label)"),
+        ("cross_entropy(x, label)", "label_cross_entropy(x, label)"),
         ("mean(cat([x, y]))", "mean(concat([x, y]))"),
         ("nt_xent(online([a, b]), temp = 0.5)", "nt_xent(online([a, b]), temperature = 0.5)"),
     ],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sslang.diagnostics import Fix, Span, keyword, meant, nearest
 from sslang.diagnostics.fix import replacement
 from sslang.ir.build.context import Context
+from sslang.ir.build.values import Value
 
 # `x.f(...)` is `f(x, ...)`.
 _FUNCTIONS = frozenset((
@@ -150,6 +151,19 @@ def name_fix(name: str, span: Span) -> Fix | None:
     if name not in _NAMES or name in _NAME_HINTS or span.text != name:
         return None
     return replacement(span, _NAMES[name])
+
+
+def expect_distribution(ctx: Context, target: tuple[Any, Span] | None, span: Span) -> None:
+    """E301 for `cross_entropy(logits, label)`, which torch allows and here is another function."""
+    if target is None or not isinstance(target[0], Value) or target[0].type.dtype != "int":
+        return
+    name = "cross_entropy"
+    fix = None
+    if span.text.startswith(name):
+        where = Span(span.source, span.start, span.start + len(name))
+        fix = replacement(where, "label_cross_entropy")
+    ctx.fail("E301", "the target of `cross_entropy` is a distribution; these are class numbers",
+             target[1], hint="write `label_cross_entropy(logits, label)`", fix=fix)  # fmt: skip
 
 
 def unknown_keyword(
