@@ -2,74 +2,14 @@
 
 from __future__ import annotations
 
+from tests.grown import GROWN, VIEWS
+
 METHOD = 'method "x"\n'
-VIEWS = "view a, b = simclr_views(32)\nencoder f = resnet18()\n"
 
-
-def _grown(first: str, rule: str, times: int = 40) -> str:
-    """`first`, then `rule` for i = 1, 2, ... with j = i - 1: each line builds on the one before."""
-    lines = [first, *(rule.format(i=i, j=i - 1) for i in range(1, times))]
-    return "\n".join(lines) + "\n"
-
-
-_GROWN = {
-    "brackets": "loss = " + "(" * 100_000,
-    "brackets within the limit": "loss = " + "(" * 59 + "1" + ")" * 59,
-    "lists within the limit": "param a = " + "[" * 59 + "1" + "]" * 59 + "\nloss = a",
-    "blocks": "recipe a {\n" * 9_000,
-    "90 minus signs": "loss = " + "- " * 90 + "1",
-    "100,000 minus signs": "loss = " + "- " * 100_000 + "1",
-    "90 nots": "loss = " + "not " * 90 + "a",
-    "5,000 nots": "loss = " + "not " * 5_000 + "a",
-    "10,000 terms": "loss = a" + " + a" * 10_000,
-    "4,000 terms": "loss = a" + " + a" * 4_000,
-    "90 terms": "param a = 1\nloss = a" + " + a" * 90,
-    "90 stages": VIEWS + "branch o = f" + " | l2_normalize" * 90 + "\nloss = mean(o(a))",
-    "a list of 9,000": "loss = [" + "1, " * 9_000 + "]",
-    "functions that double numbers": _grown("fn f0(x) = x + x", "fn f{i}(x) = f{j}(x) + f{j}(x)")
-    + "loss = f34(1)",
-    "functions that double tensors": VIEWS
-    + _grown("fn f0(x) = x + x", "fn f{i}(x) = f{j}(x) * f{j}(x)")
-    + "loss = f34(f(a))",
-    "2,000 params in a chain": _grown("param a0 = 1", "param a{i} = a{j} + 1", 2_000)
-    + "loss = a1999",
-    "40 params in a chain": _grown("param a0 = 1", "param a{i} = a{j}") + "loss = a39",
-    "families that double": _grown("x0 = [1]", "x{i} = x{j} ++ x{j}") + "loss = x39",
-    "families of families": _grown("x0 = [1]", "x{i} = [x{j}, x{j}]")
-    + "loss = x39\nevaluate = x39",
-    "selectors that double": _grown("s0 = bias", "s{i} = s{j} or s{j}")
-    + "freeze = [s39]\nloss = 1",
-    "schedules that double": VIEWS
-    + _grown("param s0 = cosine(0 -> 1)", "param s{i} = s{j} * s{j}")
-    + "branch t = ema(f, s39)\nloss = mean(t(a))",
-    "schedules out of range": VIEWS
-    + _grown("param s0 = cosine(0 -> 1e30)", "param s{i} = s{j} * s{j}", 7)
-    + "branch t = ema(f, s6)\nloss = mean(t(a))",
-    "schedules of large integers": VIEWS
-    + _grown("param s0 = cosine(1 -> 100000000000000)", "param s{i} = s{j} * s{j}", 7)
-    + "branch t = ema(f, s6 / s0)\nloss = mean(t(a))",
-    "descriptions that double": VIEWS
-    + _grown("param d0 = relu", "param d{i} = d{j} | d{j}")
-    + "head h = d39\nloss = mean(h(f(a)))",
-    "branches that double": VIEWS
-    + _grown("branch d0 = f", "branch d{i} = d{j} | d{j}")
-    + "loss = mean(d39(a))",
-    "recipes in a ring": _grown("loss = 1\nrecipe r0 : r39 {}", "recipe r{i} : r{j} {{}}"),
-    "2,000 recipes in a chain": _grown("loss = 1\nrecipe r0 {}", "recipe r{i} : r{j} {{}}", 2_000),
-    "recipes that double": _grown("loss = 1\nrecipe r0 {}", "recipe r{i} : r{j}, r{j} {{}}", 28)
-    + "recipe default : r27 {}",
-    "sizes that grow": VIEWS
-    + "fn g(x: [B, D]) = B"
-    + " * 100000000000000" * 3
-    + "\nloss = g(f(a))",
-    "5,000 digits": "loss = " + "9" * 5_000,
-    "5,000 zeros": "loss = " + "0" * 5_000 + "1",
-    "a long path": 'use a from "' + "x" * 5_000 + '"\nloss = 1',
-    "a long comment": "#" * 900_000 + "\nloss = 1",
-    "more than 1 MB": "#" * 1_100_000,
-}
 
 _SMALL = {
+    "no value where one is due": VIEWS + "loss = mean(stop_grad(none))",
+    "no values where some are due": VIEWS + "loss = mean(concat([none, f(a)]))",
     "fnrec": "fn f(x) = f(x) + f(x)\nloss = f(1)",
     "fam 1e9": "x[i in 1..1000000000] = i\nloss = x[1]",
     "nume": "loss = 1e999999",
@@ -383,4 +323,4 @@ _WITHOUT_METHOD = {
     "bom": '\ufeffmethod "x"\n',
 }
 
-HOSTILE = {name: METHOD + text for name, text in {**_GROWN, **_SMALL}.items()} | _WITHOUT_METHOD
+HOSTILE = {name: METHOD + text for name, text in {**GROWN, **_SMALL}.items()} | _WITHOUT_METHOD

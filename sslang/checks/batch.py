@@ -1,25 +1,31 @@
-"""Facts about the batch and the length of a run that need no data."""
+"""Facts about the batch and the length of a run that need no data, or none but their number."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sslang.checks.declared import epoch, images
+from sslang.checks.times import times_within
 from sslang.diagnostics import Diagnostic
 from sslang.ir.graph import APPLY
 from sslang.ir.program import Program
 from sslang.model.recipe import Recipe
-from sslang.ops.schedules import Schedule
 from sslang.types import Duration
 
 
 def batch_facts(program: Program) -> Iterator[Diagnostic]:
-    """E406 for queues, E503 for groups of batch norm, E504 for schedules longer than the run."""
+    """E406 for queues, E503 for groups of batch norm, E504 for schedules longer than the run.
+
+    Where the recipe's data says how many images it has, E506 and E602 for a run or a batch of
+    more than there are.
+    """
     recipe = program.spec.recipe
     if recipe is None:
         return
     yield from _queues(program, recipe)
     yield from _groups(program, recipe)
-    yield from _schedules(program, recipe)
+    short = list(_enough(program, recipe))
+    yield from short or _schedules(program, recipe)
 
 
 def _queues(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
@@ -47,33 +53,44 @@ def _groups(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
             )
 
 
+def _enough(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
+    """What the start of a run would find of the data, found before."""
+    count, steps = images(program), epoch(program)
+    if count is None or steps is None:
+        return
+    data = f"`{recipe.data.word}` has {count} images to train on"
+    if recipe.last_batch == "drop" and count < recipe.batch:
+        message = f"{data}, fewer than the batch of {recipe.batch}"
+        yield Diagnostic("E602", message, program.spans.get("batch"), hint="take a smaller batch")
+    elif round(recipe.length.steps(steps)) < 1:
+        message = f"{data}: {recipe.length} are fewer than one step"
+        yield Diagnostic("E506", message, program.spans.get("length"))
+
+
 def _schedules(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
-    """Times in the units of the length; others need the size of the data."""
-    for what, name, duration in times(program):
-        if duration.unit == recipe.length.unit and duration.value > recipe.length.value:
-            message = f"{what} has {duration}, and the run lasts {recipe.length}"
-            yield Diagnostic("E504", message, program.spans.get(name),
-                             hint="shorten it, or lengthen the run")  # fmt: skip
+    """Times in the units of the length, or in steps where the size of the data is known."""
+    steps = epoch(program)
+    for time in times_within(program):
+        end = _compared(time.duration, recipe.length, steps)
+        if end is None or time.duration.value < end or (time.duration.value == end and time.last):
+            continue
+        message = f"{time.told}, and the run lasts {recipe.length}"
+        if time.duration.unit != recipe.length.unit:
+            message += f", {end:g} {time.duration.unit} of `{recipe.data.word}`"
+        yield Diagnostic("E504", message, program.spans.get(time.name),
+                         hint="shorten it, or lengthen the run")  # fmt: skip
+
+
+def _compared(duration: Duration, length: Duration, steps: int | None) -> float | None:
+    """The length of the run in the unit of the duration; None where nothing says it."""
+    if duration.unit == length.unit:
+        return length.value
+    if steps is None:
+        return None
+    return length.value * steps if duration.unit == "steps" else length.value / steps
 
 
 def times(program: Program) -> Iterator[tuple[str, str, Duration]]:
     """Every time that must lie within the run: what has it, the name to point at, and the time."""
-    recipe = program.spec.recipe
-    assert recipe is not None
-    places: list[tuple[str, object]] = [
-        ("optimizer", getattr(recipe.optimizer, name))
-        for name in type(recipe.optimizer).model_fields
-    ]
-    places += [("groups", v) for g in recipe.groups for v in (g.lr, g.weight_decay)]
-    places += [(a.branch, a.momentum) for a in program.averages]
-    places += [("loss", schedule) for schedule in program.schedules.values()]
-    for name, value in places:
-        if isinstance(value, Schedule):
-            for duration in value.durations():
-                yield f"a schedule of `{name}`", name, duration
-    for selector in recipe.freeze:
-        if selector.operator == "until":
-            yield "`freeze`", "freeze", selector.operands[1]
-    for state in program.states:
-        if state.start is not None:
-            yield f"the queue `{state.name}`", state.name.split(".")[0], state.start
+    for time in times_within(program):
+        yield time.what, time.name, time.duration

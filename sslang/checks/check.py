@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from sslang.checks.averages import momenta
 from sslang.checks.batch import batch_facts
+from sslang.checks.clocks import clocks
 from sslang.checks.collapse import collapse
-from sslang.checks.gradient import gradient_flow
+from sslang.checks.dead import dead_values
+from sslang.checks.evaluated import evaluated
+from sslang.checks.frozen import frozen
+from sslang.checks.gradient import cut_averages, untrained
+from sslang.checks.growth import growth
+from sslang.checks.halves import half_cosines
+from sslang.checks.method_line import method_line
+from sslang.checks.negatives import negatives
+from sslang.checks.places import places
+from sslang.checks.queries import queues_of_queries
+from sslang.checks.rates import rates
+from sslang.checks.sizes import sizes
+from sslang.checks.summands import summands
+from sslang.checks.temperature import temperatures
+from sslang.checks.terms import idle_terms
+from sslang.checks.unequal import unequal_rows
 from sslang.diagnostics import Diagnostic, Fix, Source, Span
 from sslang.diagnostics.fix import removal
 from sslang.diagnostics.silence import silenced
@@ -15,17 +32,25 @@ from sslang.ir.build import build
 from sslang.ir.program import Program
 from sslang.model.overlay import resolve
 from sslang.model.recipe import FIELDS
-from sslang.model.resolve import Entry, Module, load
+from sslang.model.resolve import STATES, Entry, Module, load
 
-_CHECKS = (gradient_flow, collapse, batch_facts)
+MAX_STEPS = 60_000  # of all recipes, so that a check ends in two seconds
+
+_OF_THE_WHOLE = (untrained, frozen)
+_OF_A_PHASE = (
+    cut_averages, idle_terms, collapse, momenta, unequal_rows, half_cosines, places,
+    queues_of_queries, negatives, sizes, temperatures, rates, batch_facts, clocks, evaluated,
+)  # fmt: skip
 
 
 def check_program(program: Program) -> list[Diagnostic]:
     """What building found, then, where the program is whole, what the checks find."""
     found = list(program.diagnostics)
     if not any(d.is_error for d in found):
+        for check in _OF_THE_WHOLE:
+            found.extend(check(program))
         for phase in program.phases:
-            for check in _CHECKS:
+            for check in _OF_A_PHASE:
                 found.extend(check(phase))
     return list(dict.fromkeys(found))
 
@@ -34,17 +59,34 @@ def check_file(source: Source) -> list[Diagnostic]:
     """Every finding of a spec under every one of its recipes, each once, in order of the text."""
     module = load(source)
     by_recipe: dict[str | None, list[Diagnostic]] = {}
-    used: set[str] = set()
+    used: dict[str | None, frozenset[str]] = {}
     recipes: list[str | None] = [*module.recipes] or [None]
+    steps = 0
     for recipe in recipes:
-        program = build(resolve(module, recipe))
-        by_recipe[recipe] = check_program(program)
-        used |= program.used
-    found = _merged(by_recipe)
-    if not any(d.is_error for d in found):
-        found.extend(_unused(module, used))
+        if steps > MAX_STEPS:
+            break
+        resolved = resolve(module, recipe)
+        program = build(resolved)
+        steps += resolved.work.steps
+        by_recipe[recipe] = [*check_program(program), *growth(resolved)]
+        used[recipe] = program.used
+    found = [*method_line(module), *_merged(by_recipe)]
+    if len(by_recipe) < len(recipes):
+        found.append(_left_out(module, recipes[len(by_recipe)]))
+    elif not any(d.is_error for d in found):
+        found.extend(_unused(module, set().union(*used.values())))
+        found.extend(dead_values(module, used))
+        found.extend(summands(module))
     unique = silenced(source, found)
     return sorted(unique, key=lambda d: (d.span is None, d.span.start if d.span else 0))
+
+
+def _left_out(module: Module, first: str | None) -> Diagnostic:
+    """E518 for the recipes from the first on that was not checked."""
+    assert first is not None, "a file without recipes is checked whole"
+    message = f"checking took more than {MAX_STEPS} steps: from `{first}` on, no recipe was checked"
+    return Diagnostic("E518", message, module.recipes[first].span.first_line,
+                      hint="each is checked when it runs, or in a file with fewer")  # fmt: skip
 
 
 def _merged(by_recipe: Mapping[str | None, list[Diagnostic]]) -> list[Diagnostic]:
@@ -80,6 +122,8 @@ def _unused(module: Module, used: set[str]) -> Iterator[Diagnostic]:
     for name, entry in module.namespace.entries.items():
         if name not in used and name not in ("loss", "features"):
             message = f"`{name}` is used under no recipe"
+            if entry.kind in STATES and name in {w.target.name for w in module.writes}:
+                message += ": it is written, and nothing reads it"
             yield Diagnostic("E207", message, entry.span, hint="take it away, or use it",
                              fix=_taken_away(entry))  # fmt: skip
     for phase in module.phases.values():

@@ -1,131 +1,273 @@
-"""Collapse, by structure alone: can a constant embedding minimise the loss?
+"""Collapse, by structure alone (T0): can a constant embedding minimise the loss?
 
 A loss whose every term is about one row, and about nothing but embeddings, has a constant that
 minimises it. What can keep training away from that constant is asymmetry: a target that no
-gradient enters, and a trained net on the other side that the target lacks (BYOL, SimSiam). A term
-that compares rows (negatives, a centre, Sinkhorn, a covariance) is another matter, and passes
-here. Batch norm inside a net does not count.
+gradient enters, and on the other side a trained net that the target lacks (BYOL, SimSiam), or an
+input of which a part is masked. A term that compares rows (negatives, a centre, Sinkhorn, a
+covariance) is another matter, which numbers decide (`sslang.evaluate.probe`). Batch norm inside a
+net does not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
 
+from sslang.checks.content import content_of
 from sslang.checks.gradient import is_frozen
-from sslang.diagnostics import Diagnostic
-from sslang.ir.graph import APPLY, INPUT, Graph, Node
-from sslang.ir.program import Program
+from sslang.checks.selected import covers
+from sslang.checks.zeros import zeros
+from sslang.diagnostics import Diagnostic, Label
+from sslang.ir.graph import APPLY, DRAW, INPUT, LATCH, READ, Node
+from sslang.ir.program import NetPlan, Program
 from sslang.ir.rows import Rows, row_analysis
-from sslang.types import ViewType
+from sslang.ops.schedules import ends_of
+from sslang.types import TensorType, ViewType
 
-_LINEAR = frozenset(("add", "subtract", "negative", "mean", "sum", "concat", "stack"))
+_REDUCING = frozenset(("mean", "sum"))
+_LINEAR = _REDUCING | {"add", "subtract", "negative", "concat", "stack"}
 _SCALED = frozenset(("multiply", "divide"))
+_BARE = frozenset(("relu", "gelu"))  # layers that have no parameters
+_NORMS = frozenset(("batch_norm", "layer_norm"))  # that have none without scale and shift
+NO_COLLAPSE = "no_collapse"
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What structure alone says of a phase; `undecided` where terms compare rows."""
+
+    outcome: Literal["pass", "note", "error", "undecided"]
+    reason: str
+    labels: tuple[Label, ...] = ()
+
+
+def assumed(program: Program) -> str:
+    """The reason of `assume no_collapse "reason"`; empty where the spec has none."""
+    return next((reason for name, reason in program.spec.assumes if name == NO_COLLAPSE), "")
 
 
 def collapse(program: Program) -> Iterator[Diagnostic]:
     """E410 where nothing in the spec prevents collapse, unless it says `assume no_collapse`."""
-    loss = program.step.outputs.get("loss")
-    if loss is None or any(name == "no_collapse" for name, _ in program.spec.assumes):
+    if "loss" not in program.step.outputs or assumed(program):
         return
-    rows = row_analysis(program.step)
-    terms = list(_terms(program.step, loss, rows))
-    if any(rows[t] == Rows.OTHER for t in terms) or _has_content(program.step, terms):
-        return
-    reason = _reason(program, terms)
-    if reason:
-        message = f"a constant embedding minimises the loss: every term is about one row, {reason}"
+    found = structure(program)
+    if found.outcome == "error":
+        message = f"a constant embedding minimises the loss: {found.reason}"
         yield Diagnostic(
-            "E410", message, program.spans.get("loss"),
+            "E410", message, program.spans.get("loss"), found.labels,
             hint='cut the target with stop_grad and give the other side a predictor, or compare '
             'rows; who means it writes `assume no_collapse "why"`',
         )  # fmt: skip
 
 
-def _terms(graph: Graph, loss: str, rows: dict[str, Rows]) -> Iterator[str]:
-    """The parts that the loss is a sum of, sums and means over the batch taken apart."""
-    by_name, seen, waiting = graph.by_name, set(), [loss]
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        node = by_name[name]
-        moving = [i for i in node.references if rows[i] != Rows.NONE]
-        if node.op in _LINEAR and len(node.references) == len(moving):
+def structure(program: Program) -> Structure:
+    """The verdict of T0 on a phase that has a loss."""
+    finder = _Finder(program)
+    terms = finder.terms()
+    if not terms:
+        return Structure("pass", "no embedding is trained")
+    rows = {finder.rows[t] for t in terms}
+    content = frozenset[str]().union(*(finder.content[t] for t in terms))
+    if content & {"labels"} and Rows.OTHER in rows:
+        return Structure("pass", "collapses to classes, by design")
+    if content - {"index"} or (content and Rows.OTHER not in rows):
+        return Structure("pass", f"the target is content: {', '.join(sorted(content))}")
+    if Rows.OTHER in rows:
+        return Structure("undecided", "its terms compare rows")
+    return finder.asymmetry(terms)
+
+
+def asymmetry(program: Program) -> str:
+    """What asymmetry a loss rests on if nothing else prevents collapse; empty without any."""
+    finder = _Finder(program)
+    found = finder.asymmetry(finder.terms())
+    return found.reason if found.outcome == "note" else ""
+
+
+class _Finder:
+    """Walks through the step of one program."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.graph = program.step
+        self.by_name = program.step.by_name
+        self.rows = row_analysis(program.step)
+        self.zeros = zeros(program.step)
+        self.sources = {copy: source for a in program.averages for copy, source in a.pairs}
+        self.untrained = {n.name: why for n in program.nets if (why := self._untrained(n))}
+        self.content = content_of(program, self.untrained)
+
+    def terms(self) -> list[str]:
+        """The terms of the loss whose gradient trains an embedding."""
+        terms = list(self._summands(self.graph.outputs["loss"]))
+        reached = {t: {self._net(n) for n in self._uncut([t]) if n.op == APPLY} for t in terms}
+        trained = frozenset[str]().union(*reached.values()) - self.untrained.keys()
+        encoders = {n for n in trained if self.program.net(n).kind == "encoder"}
+        wanted = encoders or trained  # heads alone, where the encoder is not trained
+        return [t for t in terms if reached[t] & wanted]
+
+    def _summands(self, loss: str) -> Iterator[str]:
+        """The parts that the loss is a sum of, sums and means over the batch taken apart."""
+        seen, waiting = set(), [loss]
+        while waiting:
+            name = waiting.pop()
+            if name in seen or name in self.zeros:
+                continue
+            seen.add(name)
+            node = self.by_name[name]
+            moving = [i for i in node.references if self.rows[i] != Rows.NONE]
+            if node.op in _REDUCING and len(moving) == 2 and self._is_of_draws(moving[1]):
+                moving = moving[:1]  # the mask of a `where`, which says nothing of rows
+            linear = node.op in _LINEAR and (node.op not in _REDUCING or len(moving) == 1)
+            if (linear and moving) or (node.op in _SCALED and len(moving) == 1):
+                waiting.extend(moving)
+            elif self.rows[name] != Rows.NONE:
+                yield name
+
+    def asymmetry(self, terms: list[str]) -> Structure:
+        """The verdict where every term is about one row and nothing but embeddings."""
+        every = "every term is about one row"
+        cut = self._behind_cuts(terms)
+        if not cut:
+            return Structure("error", f"{every}, and no side of it is cut")
+        predictors: dict[str, None] = {}
+        idle: dict[str, str] = {}
+        symmetric = False
+        for term in terms:
+            symmetric |= self._reaches_embedding(term, cut, predictors, idle)
+        if not symmetric:
+            names = ", ".join(f"`{name}`" for name in predictors)
+            return Structure("note", f"only asymmetry prevents collapse: {names}")
+        reason = f"{every}, and the side that is trained has no net that its target lacks"
+        labels = tuple(Label(self.program.net(n).span, f"{why}: it does not count")
+                       for n, why in idle.items())  # fmt: skip
+        return Structure("error", reason, labels)
+
+    def _behind_cuts(self, terms: list[str]) -> dict[str, bool]:
+        """Trained nets, by what averages follow, that a term reads behind a cut: masked there?"""
+        found: dict[str, bool] = {}
+        seen: set[tuple[str, bool]] = set()
+        waiting = [(term, False) for term in terms]
+        while waiting:
+            name, cut = waiting.pop()
+            node = self.by_name[name]
+            cut = cut or self._is_cut(node)
+            if (name, cut) in seen:
+                continue
+            seen.add((name, cut))
+            net = self._net(node) if cut and node.op == APPLY else ""
+            if net and net not in self.untrained:
+                found[net] = found.get(net, False) or self._is_masked(node)
+            waiting.extend((i, cut) for i in node.references)
+        return found
+
+    def _reaches_embedding(
+        self, term: str, cut: dict[str, bool], predictors: dict[str, None], idle: dict[str, str]
+    ) -> bool:
+        """Whether a gradient can reach the views through nets alone that the target has too.
+
+        What stands in the way is added to `predictors`, and to `idle` what would, were it trained.
+        """
+        seen: set[str] = set()
+        waiting = [term]
+        while waiting:
+            node = self.by_name[waiting.pop()]
+            if node.name in seen or self._is_cut(node):
+                continue
+            seen.add(node.name)
+            if node.op == APPLY:
+                net = self._net(node)
+                if net not in cut and net in self.untrained:
+                    if self.program.net(net).kind == "head":
+                        idle[net] = self.untrained[net]
+                elif net not in cut or (self._is_masked(node) and not cut[net]):
+                    predictors[net] = None
+                    continue
+                if self.program.net(net).kind == "encoder":
+                    return True
             waiting.extend(node.references)
-        elif node.op in _SCALED and len(moving) == 1:
-            waiting.extend(moving)
-        else:
-            yield name
+        return False
 
+    def _uncut(self, names: Iterable[str]) -> list[Node]:
+        """The nodes that a gradient from these reaches."""
+        seen: dict[str, Node] = {}
+        waiting = list(names)
+        while waiting:
+            node = self.by_name[waiting.pop()]
+            if node.name not in seen and not self._is_cut(node):
+                seen[node.name] = node
+                waiting.extend(i for i in node.references if i not in self.zeros)
+        return list(seen.values())
 
-def _has_content(graph: Graph, terms: list[str]) -> bool:
-    """Whether a term reads pixels, labels or indices beside what nets make of views."""
-    by_name, seen, waiting = graph.by_name, set(), list(terms)
-    while waiting:
-        node = by_name[waiting.pop()]
-        if node.name in seen or node.op == APPLY:
-            continue
-        seen.add(node.name)
-        if node.op == INPUT or isinstance(node.type, ViewType):
-            return True
-        waiting.extend(node.references)
-    return False
-
-
-def _reason(program: Program, terms: list[str]) -> str:
-    """Why nothing keeps the embeddings apart; empty where asymmetry may."""
-    cut = _nets_behind_cuts(program, terms)
-    if not cut:
-        return "and no side of it is cut"
-    for term in terms:
-        if _reaches_encoder(program, term, cut):
-            return "and the side that is trained has no net that its target lacks"
-    return ""
-
-
-def _nets_behind_cuts(program: Program, terms: list[str]) -> set[str]:
-    """Nets, by what averages follow, that a term reads without a gradient."""
-    by_name = program.step.by_name
-    sources = {copy: source for a in program.averages for copy, source in a.pairs}
-    found: set[str] = set()
-    seen: set[tuple[str, bool]] = set()
-    waiting = [(term, False) for term in terms]
-    while waiting:
-        name, cut = waiting.pop()
-        node = by_name[name]
-        cut = cut or _is_cut(node, program)
-        if (name, cut) in seen:
-            continue
-        seen.add((name, cut))
-        if cut and node.op == APPLY:
-            net = node.setting("net")
-            found.add(sources.get(net, net))
-        waiting.extend((i, cut) for i in node.references)
-    return found
-
-
-def _is_cut(node: Node, program: Program) -> bool:
-    if node.op == APPLY:
-        return program.net(node.setting("net")).kind == "average" or bool(node.setting("fixed"))
-    return node.op in ("stop_grad", "argmax") or isinstance(node.type, ViewType)
-
-
-def _reaches_encoder(program: Program, term: str, cut: set[str]) -> bool:
-    """Whether a gradient can reach the views through nets alone that the target has too."""
-    by_name = program.step.by_name
-    seen: set[str] = set()
-    waiting = [term]
-    while waiting:
-        node = by_name[waiting.pop()]
-        if node.name in seen or _is_cut(node, program):
-            continue
-        seen.add(node.name)
+    def _is_cut(self, node: Node) -> bool:
         if node.op == APPLY:
             net = node.setting("net")
-            if net not in cut and not is_frozen(program, net):
-                continue  # a predictor, or an encoder that the target has not
-            if program.net(net).kind == "encoder":
+            return self.program.net(net).kind == "average" or bool(node.setting("fixed"))
+        if node.op in ("stop_grad", "read", "latch") or isinstance(node.type, ViewType):
+            return True
+        if node.op == "scale_grad":
+            return 0 in node.inputs or dict(node.settings).get("factor") == 0
+        return isinstance(node.type, TensorType) and node.type.dtype != "float"
+
+    def _is_masked(self, node: Node) -> bool:
+        """Whether draws decide which parts of its input the net is shown."""
+        for source in self._tensors([node.name]):
+            masks: tuple[str, ...] = ()
+            if source.op == APPLY and source.setting("keep"):
+                masks = source.references
+            elif source.op == "where":
+                masks = source.references[:1]
+            if any(n.op == DRAW for n in self._tensors(m for m in masks if self._is_mask(m))):
                 return True
-        waiting.extend(node.references)
-    return False
+        return False
+
+    def _is_of_draws(self, name: str) -> bool:
+        return not any(n.op in (APPLY, INPUT, READ, LATCH) for n in self._tensors([name]))
+
+    def _is_mask(self, name: str) -> bool:
+        type_ = self.by_name[name].type
+        return isinstance(type_, TensorType) and type_.dtype == "bool"
+
+    def _tensors(self, names: Iterable[str]) -> Iterator[Node]:
+        """The nodes that these are made of, views left out."""
+        waiting, seen = list(names), set[str]()
+        while waiting:
+            node = self.by_name[waiting.pop()]
+            if node.name not in seen and not isinstance(node.type, ViewType):
+                seen.add(node.name)
+                yield node
+                waiting.extend(node.references)
+
+    def _net(self, node: Node) -> str:
+        """The net that is applied; of an average, the one it follows."""
+        net: str = node.setting("net")
+        return self.sources.get(net, net)
+
+    def _untrained(self, net: NetPlan) -> str:
+        """Why a net does not learn in this phase; empty where it does."""
+        if net.name in self.program.fixed:
+            return "it is only applied as fixed"
+        if net.kind == "average":
+            return self._untrained(self.program.net(self.sources[net.name]))
+        if is_frozen(self.program, net.name):
+            return "it is frozen"
+        if _has_no_parameters(net):
+            return "it has no parameters"
+        recipe = self.program.spec.recipe
+        if recipe is not None and any(
+            g.lr is not None and not any(ends_of(g.lr)) and covers(g.selector, net.name)
+            for g in recipe.groups
+        ):
+            return "its learning rate is 0"
+        return ""
+
+
+def _has_no_parameters(net: NetPlan) -> bool:
+    for path, arguments in net.stages:
+        layer = path.rpartition(".")[2]
+        if layer in _NORMS and not arguments["scale"] and not arguments["shift"]:
+            continue
+        if layer not in _BARE:
+            return False
+    return True

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import click
 
-from sslang.cli.shared import as_json, count, print_diagnostics, print_json, reporting
+from sslang.cli.shared import (
+    as_json,
+    count,
+    print_diagnostics,
+    print_json,
+    reporting,
+    share_cores,
+)
 from sslang.diagnostics import Diagnostic, DiagnosticError, to_json
 from sslang.diagnostics.render import concise, github
 
@@ -21,24 +28,32 @@ MAX_ROUNDS = 20  # of fixes that make room for others
 @click.option("--format", "form", type=click.Choice(["full", "json", *_LINES]), default="full",
               show_default=True, help="`github`: annotations beside the lines.")  # fmt: skip
 @click.option("--fix", is_flag=True, help="Write the fixes that are safe into the files.")
+@click.option("--probe", is_flag=True,
+              help="Compute whether losses can collapse: seconds, then known.")  # fmt: skip
 @as_json
 @reporting
-def command(specs: tuple[str, ...], form: str, fix: bool, json_: bool) -> None:
+def command(specs: tuple[str, ...], form: str, fix: bool, probe: bool, json_: bool) -> None:
     """Check SPECS under all of their recipes; no data is read. Status 1 if there are errors."""
     import sslang
 
     found: list[Diagnostic] = []
+    verdicts: list[dict[str, object]] = []
     made = 0
     for spec in specs:
         try:
             if fix:
                 made += mend(Path(spec))
             found += sslang.check(spec)
+            if probe:
+                probed, more = _probed(spec, quiet=form == "json" or json_)
+                verdicts += probed
+                found += more
         except DiagnosticError as error:
             found += error.diagnostics
     form = "json" if json_ else form
     if form == "json":
-        print_json({"diagnostics": [to_json(d) for d in found], "fixed": made})
+        collapse = {"collapse": verdicts} if probe else {}
+        print_json({"diagnostics": [to_json(d) for d in found], "fixed": made, **collapse})
     elif form in _LINES:
         for diagnostic in found:
             print(_LINES[form](diagnostic))
@@ -47,6 +62,19 @@ def command(specs: tuple[str, ...], form: str, fix: bool, json_: bool) -> None:
     if form != "json":
         print(_summary(len(specs), found, made), file=sys.stderr)
     raise SystemExit(1 if any(d.is_error for d in found) else 0)
+
+
+def _probed(spec: str, *, quiet: bool) -> tuple[list[dict[str, object]], list[Diagnostic]]:
+    """The verdicts on whether the losses of a file can collapse, a line of each on stderr."""
+    from sslang.evaluate.probe_file import probe_file
+    from sslang.model.resolve import read
+
+    share_cores()
+    probed, found = probe_file(read(Path(spec)))
+    if not quiet:
+        for verdict in probed:
+            print(f"{spec}: {verdict.line()}", file=sys.stderr)
+    return [{"spec": spec, **verdict.plain()} for verdict in probed], found
 
 
 def _summary(specs: int, found: list[Diagnostic], made: int) -> str:

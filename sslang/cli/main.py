@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 
 import click
 
@@ -57,3 +59,6 @@ def main() -> None:
 
     Begin with: sslang run specs/simclr.ssl
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a spec may have letters that a terminal lacks
+            stream.reconfigure(errors="backslashreplace")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sslang.cli.shared import as_json, print_diagnostics, print_json, reporting, share_cores
 from sslang.diagnostics import Diagnostic
 from sslang.train.options import RunOptions
+
+if TYPE_CHECKING:
+    from sslang.ir.program import Program
 
 
 @click.command()
@@ -83,6 +87,7 @@ def command(
     program = sslang.load(spec, recipe, overrides)
     if not json_:
         print_diagnostics(program.diagnostics)
+    _refuse_collapse(program, silent=json_)
     if dry_run:
         from sslang.train.dry_run import dry_run as rehearse
 
@@ -98,6 +103,23 @@ def command(
     source = read(Path(spec)).text
     folder = None if begun is None else open_run(begun)
     _end(run(program, options, source, Path(spec).stem, phase=phase, begun=folder), json_)
+
+
+def _refuse_collapse(program: Program, *, silent: bool) -> None:
+    """Raises DiagnosticError where numbers say that a loss collapses; warns where it may."""
+    from sslang.diagnostics import DiagnosticError
+    from sslang.evaluate.probe import findings
+    from sslang.evaluate.probe_file import probe_phases
+
+    found: list[Diagnostic] = []
+    for phase, verdict in probe_phases(program):
+        found += findings(phase, verdict)
+        if verdict.outcome == "undecided" and not silent:
+            print(f"collapse of {verdict.line(phase.phase)}", file=sys.stderr)
+    if any(d.is_error for d in found):
+        raise DiagnosticError(*found)
+    if not silent:
+        print_diagnostics(found)
 
 
 def _resume(

@@ -20,18 +20,20 @@ head g = mlp(64, 32)
 class Example:
     """A program that gives the code and one that does not: the page of `sslang explain`.
 
-    Programs stand after PREAMBLE, unless they begin with `method` themselves. `found` says what
-    finds it: the check of the text, or the start of a run, when data and nets exist.
+    Programs stand after PREAMBLE, unless they begin with `method` themselves or are `whole`.
+    `found` says what finds it: the check of the text, or the start of a run, when data and nets
+    exist.
     """
 
     fails: str
     mended: str
     found: Literal["check", "start"] = "check"
+    whole: bool = False
 
     def programs(self) -> tuple[str, str]:
         """Both, whole."""
         return tuple(  # type: ignore[return-value]
-            text if text.lstrip().startswith("method") else PREAMBLE + text
+            text if self.whole or text.lstrip().startswith("method") else PREAMBLE + text
             for text in (self.fails, self.mended)
         )
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sslang.diagnostics.code import Severity
 from sslang.diagnostics.codes import CODES
 from sslang.diagnostics.fix import Fix, replacement
 from sslang.diagnostics.source import Span
+
+# Names like another: how many are shown, how alike they are, how many are compared in full.
+_SHOWN, _CUTOFF, _COMPARED = 4, 0.6, 100
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,29 @@ def meant(name: str, known: Iterable[str], span: Span) -> Fix | None:
 
 
 def _close(name: str, known: Iterable[str]) -> list[str]:
-    return difflib.get_close_matches(name, sorted(set(known)), n=4, cutoff=0.6)
+    return list(_closest(name, tuple(sorted(set(known)))))
+
+
+@lru_cache(maxsize=256)  # the hint and the fix of a finding ask the same, and so does each recipe
+def _closest(name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The four of `known` most like `name`, as difflib's get_close_matches finds them.
+
+    A name of thousands is compared in full only with those that its length and letters allow.
+    """
+    matcher = difflib.SequenceMatcher(None, "", name)
+    bounds: list[tuple[float, str]] = []
+    for word in known:
+        matcher.set_seq1(word)
+        if matcher.real_quick_ratio() >= _CUTOFF and (bound := matcher.quick_ratio()) >= _CUTOFF:
+            bounds.append((bound, word))
+    found: list[tuple[float, str]] = []
+    for bound, word in sorted(bounds, reverse=True)[:_COMPARED]:
+        if len(found) == _SHOWN and bound < found[-1][0]:
+            break
+        matcher.set_seq1(word)
+        if (ratio := matcher.ratio()) >= _CUTOFF:
+            found = sorted([*found, (ratio, word)], reverse=True)[:_SHOWN]
+    return tuple(word for _, word in found)
 
 
 def _alike(a: str, b: str) -> float:
@@ -85,7 +110,8 @@ def _alike(a: str, b: str) -> float:
 
 def keyword(name: str, value: Span) -> Span:
     """The name of a keyword argument, given the range of its value."""
-    match = re.search(rf"{re.escape(name)}\s*=\s*$", value.source.text[: value.start])
-    if match is None:
+    equals = value.source.text[: value.start].rstrip()
+    before = equals.removesuffix("=").rstrip()
+    if not equals.endswith("=") or not before.endswith(name):
         return value
-    return Span(value.source, match.start(), match.start() + len(name))
+    return Span(value.source, len(before) - len(name), len(before))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from sslang.diagnostics.codes import CODES
@@ -9,6 +10,8 @@ from sslang.diagnostics.diagnostic import Diagnostic
 from sslang.diagnostics.source import Span
 
 _COLOURS = {"error": "31", "warning": "33", "note": "36"}
+_LONGEST = 1_000  # characters of a message: a name that it quotes can fill a file
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # what would move a terminal's cursor
 
 
 def render(diagnostic: Diagnostic, *, colour: bool = False) -> str:
@@ -16,15 +19,22 @@ def render(diagnostic: Diagnostic, *, colour: bool = False) -> str:
     paint = _painter(colour)
     strong = _COLOURS[diagnostic.severity]
     head = paint(f"{diagnostic.severity}[{diagnostic.code}]", strong)
-    lines = [f"{head}: {diagnostic.message}"]
+    lines = [f"{head}: {_short(diagnostic.message)}"]
     if diagnostic.span is not None:
         lines += _excerpt(diagnostic.span, CODES[diagnostic.code].title, strong, paint)
     for label in diagnostic.labels:
         lines += _excerpt(label.span, label.text, "34", paint)
-    for text in (diagnostic.hint, _under(diagnostic)):
+    for text in (_short(diagnostic.hint), _under(diagnostic)):
         if text:
             lines.append(f"  {paint('=', '34')} {text}")
     return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    text = _CONTROL.sub(" ", text)
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 4 :]}"
 
 
 def _under(diagnostic: Diagnostic) -> str:
@@ -43,11 +53,12 @@ def _painter(colour: bool) -> Callable[[str, str], str]:
 
 def _excerpt(span: Span, note: str, code: str, paint: Callable[[str, str], str]) -> list[str]:
     line, column = span.source.position(span.start)
-    text = span.source.line(line).replace("\t", " ")
+    text = span.source.line(line)
     width = max(1, min(span.end - span.start, len(text) - column + 1))
     number = str(line)
     bar = paint("|", "34")
     shown, first = _window(text, column)
+    shown = _CONTROL.sub(" ", shown)
     caret = " " * (column - 1 - first) + paint(
         "^" * min(width, len(shown) - column + 1 + first or 1), code
     )
@@ -68,8 +79,8 @@ def _window(text: str, column: int, width: int = 120) -> tuple[str, int]:
 
 def concise(diagnostic: Diagnostic) -> str:
     """One line: place, code, message."""
-    place = f"{diagnostic.span}: " if diagnostic.span is not None else ""
-    return f"{place}{diagnostic.severity}[{diagnostic.code}] {diagnostic.message}"
+    place = _CONTROL.sub(" ", f"{diagnostic.span}: ") if diagnostic.span is not None else ""
+    return f"{place}{diagnostic.severity}[{diagnostic.code}] {_short(diagnostic.message)}"
 
 
 _GITHUB = {"error": "error", "warning": "warning", "note": "notice"}
@@ -85,7 +96,8 @@ def github(diagnostic: Diagnostic) -> str:
         properties |= {"file": diagnostic.span.source.name, "line": str(line)}
         properties |= {"col": str(column), "endLine": str(end_line), "endColumn": str(end_column)}
     given = ",".join(f"{k}={_escaped(v, ',:')}" for k, v in properties.items())
-    text = diagnostic.message + (f"\n{diagnostic.hint}" if diagnostic.hint else "")
+    text = _short(diagnostic.message)
+    text += f"\n{_short(diagnostic.hint)}" if diagnostic.hint else ""
     return f"::{_GITHUB[diagnostic.severity]} {given}::{_escaped(text)}"
 
 

@@ -39,14 +39,19 @@ class Node:
     type: Type
     span: Span | None = field(default=None, compare=False, repr=False)
     scope: str = field(default="", compare=False)  # the outermost call it was inlined from
+    references: tuple[str, ...] = field(init=False, repr=False, compare=False)  # nodes it reads
+
+    def __post_init__(self) -> None:
+        # Made once: every walk over a graph asks for them.
+        object.__setattr__(
+            self, "references", tuple([i for i in self.inputs if isinstance(i, str)])
+        )
 
     def setting(self, name: str, default: Any = None) -> Any:
-        return next((value for key, value in self.settings if key == name), default)
-
-    @cached_property
-    def references(self) -> tuple[str, ...]:
-        """The names of the nodes it reads."""
-        return tuple(i for i in self.inputs if isinstance(i, str))
+        for key, value in self.settings:
+            if key == name:
+                return value
+        return default
 
 
 @dataclass(frozen=True)

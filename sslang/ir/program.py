@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sslang.diagnostics import Diagnostic, Span
@@ -115,7 +116,11 @@ class Program:
         return frozenset(n.setting("name") for n in self.step.nodes if n.op == INPUT)
 
     def net(self, name: str) -> NetPlan:
-        return next(net for net in self.nets if net.name == name)
+        return self._nets[name]
+
+    @cached_property
+    def _nets(self) -> dict[str, NetPlan]:
+        return {net.name: net for net in self.nets}
 
     @property
     def schedules(self) -> dict[str, Schedule]:

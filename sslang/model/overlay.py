@@ -7,7 +7,15 @@ from dataclasses import replace
 
 from sslang.diagnostics import Diagnostic, Label, Span, meant, nearest
 from sslang.model.recipe import FIELDS
-from sslang.model.resolve import Entry, Module, Namespace, Resolved, prelude
+from sslang.model.resolve import (
+    ENTRIES_A_STEP,
+    MAX_HINTS,
+    Entry,
+    Module,
+    Namespace,
+    Resolved,
+    prelude,
+)
 from sslang.syntax import tree
 
 MAX_BASES = 30
@@ -18,12 +26,14 @@ def resolve(
 ) -> Resolved:
     """Lay the recipe (`default` if none is named and there is one), then the overrides, over."""
     found: list[Diagnostic] = []
-    namespace = Namespace(dict(module.namespace.entries), module.namespace.parent)
+    entries = dict(module.namespace.entries)
+    namespace = Namespace(entries, module.namespace.parent)
     blocks = {n: replace(p, entries=dict(p.entries)) for n, p in module.phases.items()}
     result = Resolved(
         module, None, namespace, tuple(o.span.text for o in overrides), found,
         list(module.writes), list(module.assumes), blocks,
     )  # fmt: skip
+    result.work.steps += len(entries) // ENTRIES_A_STEP
     name = recipe if recipe is not None else ("default" if "default" in module.recipes else None)
     if name is not None:
         result.recipe = name
@@ -84,6 +94,7 @@ def _overlay(
     """Lay statements of a recipe over `entries`: those of the file, or of one of its phases."""
     seen: dict[str, Span] = {}
     for statement in statements:
+        result.work.steps += 1
         if isinstance(statement, tree.Nested) and entries is result.namespace.entries:
             _overlay_phase(result, statement, layer, own)
             continue
@@ -103,15 +114,15 @@ def _overlay(
         old = entries.get(name)
         if old is None and name not in FIELDS:
             if own:
-                hint = nearest(name, [*entries, *FIELDS])
+                known = [*entries, *FIELDS] if len(result.diagnostics) < MAX_HINTS else []
                 message = f"recipe `{layer}` binds `{name}`, which the spec does not declare"
                 result.diagnostics.append(
                     Diagnostic(
                         "E205",
                         message,
                         statement.target.span,
-                        hint=hint,
-                        fix=meant(name, [*entries, *FIELDS], statement.target.span),
+                        hint=nearest(name, known),
+                        fix=meant(name, known, statement.target.span),
                     )
                 )
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from sslang.syntax import tree
 from sslang.syntax.parser import MAX_CHARACTERS, parse
 
 STATES = ("queue", "bank", "state")
+MAX_HINTS = 100  # names looked for among the others: who has so many unknown ones reads no more
 FIRST_PHASE = "pretrain"
+ENTRIES_A_STEP = 50  # copying so many takes as long as one step of evaluation
+_BUILT_IN = frozenset(PRIMITIVES) - UNNAMED
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,13 @@ class Module:
 
 
 @dataclass(eq=False)
+class Work:
+    """How many steps building a spec has taken: laying over, and evaluation in all phases."""
+
+    steps: int = 0
+
+
+@dataclass(eq=False)
 class Resolved:
     """One namespace after all overlays, and what led to it.
 
@@ -90,6 +101,7 @@ class Resolved:
     phase_blocks: dict[str, Phase] = field(default_factory=dict)
     phase: str = FIRST_PHASE
     own: frozenset[str] = frozenset()  # names that the phase itself declares or binds
+    work: Work = field(default_factory=Work)  # one for all phases
 
     def phases(self) -> tuple[Resolved, ...]:
         """The spec as each phase sees it, in order; a top-level `loss` is the first, pretrain."""
@@ -97,6 +109,7 @@ class Resolved:
             [replace(self)] if "loss" in self.namespace.entries or not self.phase_blocks else []
         )
         for block in self.phase_blocks.values():
+            self.work.steps += 1 + len(self.namespace.entries) // ENTRIES_A_STEP
             names = Namespace({**self.namespace.entries, **block.entries}, self.namespace.parent)
             seen = replace(
                 self, namespace=names, writes=[*self.writes, *block.writes], phase=block.name,
@@ -107,8 +120,14 @@ class Resolved:
 
 
 def read(path: Path) -> Source:
-    """The text of a spec; DiagnosticError E206 or E104 where there is none."""
+    """The text of a spec; DiagnosticError E206 or E104 where there is none.
+
+    Pipes and devices are refused: reading them may wait for ever.
+    """
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise DiagnosticError(Diagnostic("E206", f"{path}: is a pipe or a device, not a file"))
         with path.open("rb") as file:
             data = file.read(4 * MAX_CHARACTERS + 1)
     except OSError as error:
@@ -232,7 +251,7 @@ def _add(module: Module, entry: Entry) -> None:
         message = f"`{entry.name}` takes the place of the prelude's `{entry.name}`"
         label = Label(hidden.span, "the prelude's")
         module.diagnostics.append(Diagnostic("E208", message, entry.span, (label,)))
-    elif hidden is None and parent is not None and entry.name in set(PRIMITIVES) - UNNAMED:
+    elif hidden is None and parent is not None and entry.name in _BUILT_IN:
         message = f"`{entry.name}` takes the place of the primitive `{entry.name}`"
         module.diagnostics.append(Diagnostic("E208", message, entry.span))
     module.namespace.entries[entry.name] = entry
@@ -273,7 +292,8 @@ def _use(statement: tree.Use, module: Module) -> None:
     for name in statement.names:
         entry = other.namespace.entries.get(name)
         if entry is None:
-            hint = nearest(name, other.namespace.entries)
+            few = len(module.diagnostics) < MAX_HINTS
+            hint = nearest(name, other.namespace.entries) if few else ""
             message = f"{statement.file} declares no `{name}`"
             module.diagnostics.append(Diagnostic("E201", message, statement.span, hint=hint))
         else:

@@ -59,6 +59,10 @@ def comments(source: Source) -> tuple[tree.Comment, ...]:
 
 
 def comment_start(line: str) -> int | None:
+    """Where the comment of a line begins, if it has one."""
+    first = line.find("#")
+    if first < 0 or '"' not in line[:first]:
+        return first if first >= 0 else None
     in_text = False
     for i, char in enumerate(line):
         if char == '"':

@@ -19,6 +19,8 @@ _TOKEN = re.compile(
     r"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<mark><-|->|\.\.\.|\.\.|\+\+|\*\*|==|!=|<=|>=|[-+*/%@|<>=.,:()\[\]{}])"
 )
+# The way to the `=` of most statements; the others are read token by token.
+_PLAIN_TARGET = re.compile(r"[A-Za-z0-9_, ]*=(?!=)")
 _TIGHT_AFTER = frozenset(("(", "[", ".", "**", ".."))
 _TIGHT_BEFORE = frozenset((")", "]", ",", ".", "**", ".."))
 _KINDS = frozenset((
@@ -175,7 +177,7 @@ def _align(lines: list[_Line]) -> list[str]:
     texts = [" " * line.indent + line.code for line in lines]
     for place in (_after_kind, _equals):
         for group in _groups(lines, texts, place):
-            _pad(texts, group, place)
+            _pad(texts, group)
     indents = [line.indent for line in lines]
     for i, line in enumerate(lines):
         if line.under is not None:
@@ -223,6 +225,8 @@ def _equals(text: str) -> int | None:
     depth = 0
     if text.lstrip().startswith(("fn ", "recipe ", "phase ", "return ")):
         return None
+    if (plain := _PLAIN_TARGET.match(text)) is not None:
+        return plain.end() - 1
     for match in _TOKEN.finditer(text):
         token = match.group()
         if token in ("(", "[", "{"):
@@ -234,33 +238,30 @@ def _equals(text: str) -> int | None:
     return None
 
 
-def _groups(lines: list[_Line], texts: list[str], place: _Place) -> list[list[int]]:
-    """Runs of statements at one indent that have something to line up.
+def _groups(lines: list[_Line], texts: list[str], place: _Place) -> list[dict[int, int]]:
+    """Runs of statements at one indent that have something to line up: line and column of each.
 
     What goes on within brackets does not end a run; targets with and without `[...]` are apart.
     """
-    groups: list[list[int]] = []
+    groups: list[dict[int, int]] = []
     key: object = None
     for i, (line, text) in enumerate(zip(lines, texts, strict=True)):
         if line.inside:
             continue
         at = place(text)
-        own = None if at is None else (line.indent, _is_indexed(text, place))
-        if own is not None and own == key:
-            groups[-1].append(i)
-        elif own is not None:
-            groups.append([i])
+        if at is None:
+            key = None
+            continue
+        own = (line.indent, place is _equals and "[" in text[:at])
+        if own == key:
+            groups[-1][i] = at
+        else:
+            groups.append({i: at})
         key = own
     return groups
 
 
-def _is_indexed(text: str, place: _Place) -> bool:
-    at = _equals(text)
-    return place is _equals and at is not None and "[" in text[:at]
-
-
-def _pad(texts: list[str], group: list[int], place: _Place) -> None:
-    columns = {i: place(texts[i]) or 0 for i in group}
-    furthest = max(columns.values())
-    for i, column in columns.items():
+def _pad(texts: list[str], group: dict[int, int]) -> None:
+    furthest = max(group.values())
+    for i, column in group.items():
         texts[i] = texts[i][:column] + " " * (furthest - column) + texts[i][column:]

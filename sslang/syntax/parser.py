@@ -162,7 +162,8 @@ _INSTEAD = {
 
 def _unknown_character(source: Source, offset: int) -> Diagnostic:
     character = source.text[offset]
-    message = f"`{character}` begins no token of the language"
+    shown = f"`{character}`" if character.isprintable() else f"U+{ord(character):04X}"
+    message = f"{shown} begins no token of the language"
     hint = _INSTEAD.get(character, "")
     return Diagnostic("E102", message, Span(source, offset, offset + 1), hint=hint)
 
@@ -202,7 +203,8 @@ def _unexpected(source: Source, text: str, error: object, offset: int) -> Diagno
         _open_bracket(text, offset, "{") if getattr(token, "type", "") == "$END" else None
     )
     if opened is not None and source.position(opened)[0] < source.position(offset)[0]:
-        label = Label(Span(source, offset, offset + 1), "reading stopped here")
+        stop = Span(source, offset, min(offset + 1, len(text)))
+        label = Label(stop, "reading stopped here")
         message = f"this `{source.text[opened]}` is never closed"
         return Diagnostic("E106", message, Span(source, opened, opened + 1), (label,))
     if (equals := _unfinished(text, offset)) is not None:

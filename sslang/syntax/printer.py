@@ -119,9 +119,8 @@ def _leveled(node: tree.Node) -> tuple[str, int]:
         case tree.ListOf(items):
             return f"[{_list(items)}]", _POSTFIX
         case tree.Quantity(value, unit):
-            inner = _expr(value, _POSTFIX)
-            if not isinstance(value, (tree.Number, tree.ListOf, tree.Call, tree.Index)):
-                inner = f"({_expr(value, _WITH)})"
+            plain = isinstance(value, (tree.Number, tree.ListOf, tree.Call, tree.Index))
+            inner = _expr(value, _POSTFIX) if plain else f"({_expr(value, _WITH)})"
             return f"{inner} {unit}", _POSTFIX
         case tree.Attribute(value, name):
             inner = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 from sslang.syntax import tree
@@ -11,7 +12,8 @@ from sslang.syntax import tree
 
 def renamed(node: tree.Node, names: Mapping[str, str]) -> tree.Node:
     """The same tree with the free names in `names` spelled as it says."""
-    result: tree.Node = _walk(node, dict(names), set())
+    changed = {old: new for old, new in names.items() if old != new}
+    result: tree.Node = _walk(node, changed, set()) if changed else node
     return result
 
 
@@ -26,22 +28,32 @@ def _walk(
     node: Any, names: Mapping[str, str], found: set[str], bound: frozenset[str] = frozenset()
 ) -> Any:
     if isinstance(node, tuple):
-        return tuple(_walk(item, names, found, bound) for item in node)
+        items = tuple(_walk(item, names, found, bound) for item in node)
+        return items if any(a is not b for a, b in zip(items, node, strict=True)) else node
     if not isinstance(node, tree.Node):
         return node
     if isinstance(node, tree.Name):
         if node.name in bound:
             return node
         found.add(node.name)
-        return replace(node, name=names.get(node.name, node.name))
-    bound = bound | _binds(node)
-    values = {f.name: getattr(node, f.name) for f in fields(node) if f.name != "span"}
-    changed = {
-        key: _walk(value, names, found, bound)
-        for key, value in values.items()
-        if isinstance(value, tree.Node | tuple)
-    }
-    return replace(node, **changed)
+        return replace(node, name=names[node.name]) if node.name in names else node
+    if own := _binds(node):
+        bound = bound | own
+    changed = {}
+    kind: Any = type(node)
+    for key in _parts(kind):
+        value = getattr(node, key)
+        if isinstance(value, tree.Node | tuple):
+            made = _walk(value, names, found, bound)
+            if made is not value:
+                changed[key] = made
+    return replace(node, **changed) if changed else node
+
+
+@cache
+def _parts(kind: type[tree.Node]) -> tuple[str, ...]:
+    """The fields of a kind of node that can hold nodes."""
+    return tuple(f.name for f in fields(kind) if f.name != "span")
 
 
 def _binds(node: tree.Node) -> set[str]:

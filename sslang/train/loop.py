@@ -16,6 +16,7 @@ from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.evaluate.health import effective_rank, embedding_std
 from sslang.model.recipe import Knn
 from sslang.train.evaluation import Evaluator, hits
+from sslang.train.first_loss import first_loss
 from sslang.train.learner import Learner, StepReport
 
 LOG_EVERY = 10
@@ -31,6 +32,8 @@ class Display(Protocol):
     """Who watches."""
 
     def advance(self, step: int, total: int, metrics: Mapping[str, float]) -> None: ...
+
+    def say(self, text: str) -> None: ...
 
 
 @dataclass
@@ -88,6 +91,11 @@ def train(
         batch = next(batches)
         report = learner.train_step(batch.pixels, batch.sizes, index=batch.index, label=batch.label)
         interval.add(report.loss, len(batch.pixels))
+        if learner.step == 1:
+            metrics, text = first_loss(learner, float(report.loss), len(batch.pixels))
+            if text:
+                log.log(0, metrics)
+                display.say(text)
         done = bool(learner.step == learner.total_steps)
         if learner.step % LOG_EVERY == 0 or done:
             metrics = measured(learner, batches, report, interval)

@@ -1,12 +1,23 @@
 """Every diagnostic code, declared once: its severity, title, explanation and example."""
 
 from sslang.diagnostics.code import Code
-from sslang.diagnostics.codes import data, names, recipes, runs, text, training, types
+from sslang.diagnostics.codes import (
+    data,
+    names,
+    rates,
+    recipes,
+    runs,
+    states,
+    text,
+    training,
+    types,
+)
+
+_MODULES = (text, names, types, training, states, recipes, rates, data, runs)
 
 CODES: dict[str, Code] = {
     code.code: code
-    for module in (text, names, types, training, recipes, data, runs)
-    for code in sorted(module.ALL, key=lambda code: code.code)
+    for code in sorted((c for module in _MODULES for c in module.ALL), key=lambda c: c.code)
 }
 
 __all__ = ["CODES"]

@@ -2,26 +2,188 @@
 
 from __future__ import annotations
 
-from sslang.diagnostics.code import Code
+from sslang.diagnostics.code import Code, Example
 
 ALL = (
-    Code("E701", "nothing to resume", "No checkpoint that can be loaded was found."),
-    Code("E702", "another spec", "The run was begun with another spec than the one given."),
-    Code("E711", "checkpoint damaged", "The file is missing, incomplete or changed."),
+    Code(
+        "E701",
+        "nothing to resume",
+        "A run goes on from a checkpoint, and there is none that is whole: it ended before "
+        "the first was saved, the folder is another one, or a phase that was to be built on "
+        "has not finished. To begin from drawn weights under the name of the old run would "
+        "join two runs to one curve.",
+        arises="It arises from `--resume` and from `--from RUN --phase NAME`. `sslang runs` lists "
+        "what there is; without a checkpoint begin anew with `sslang run SPEC`.",
+    ),
+    Code(
+        "E702",
+        "another spec",
+        "The run was begun with another spec than the one that is to go on with it. Half a "
+        "run of one method and half of another is neither, and its record could only name "
+        "one of them. The message shows the lines that differ; to go on with other settings "
+        "is a new run.",
+        arises="It arises from `sslang run SPEC --resume` after the spec was edited, or where "
+        "another recipe or override is given. The run's own spec is kept in its folder: "
+        "`sslang run --resume RUN` goes on with it, and `sslang run SPEC` begins a new one.",
+    ),
+    Code(
+        "E703",
+        "loss is not a number",
+        "The loss became infinite or not a number, and no step after that mends it, for "
+        "every parameter has taken it in. The run stops within ten steps and saves no such "
+        "checkpoint; a loop that only prints the loss goes on for days. Mostly the learning "
+        "rate is too high or its warm-up too short; else look for the logarithm of 0, such "
+        "as that of a softmax, a division by 0, or a temperature near 0.",
+        example=Example(
+            """\
+method "example"
+view a, b = random_resized_crop(16)
+encoder f = resnet18(width = 0.125, stem = small)
+z = f([a, b])
+p = softmax(z[a] @ z[b].T / 0.01)
+loss = -log(take(p, arange(batch)))
+recipe default : laptop { batch = 32 }
+""",
+            """\
+method "example"
+view a, b = random_resized_crop(16)
+encoder f = resnet18(width = 0.125, stem = small)
+z = f([a, b])
+scores = log_softmax(z[a] @ z[b].T / 0.01)
+loss = -take(scores, arange(batch))
+recipe default : laptop { batch = 32 }
+""",
+            found="start",
+        ),
+    ),
+    Code(
+        "E704",
+        "device cannot be used",
+        "torch cannot use the device that was asked for: there is no such card, its driver "
+        "does not fit this build of torch, or another process has it for itself alone. A "
+        "run does not move to the CPU by itself, where it would take a hundred times as "
+        "long; without `--device` the best that there is is taken.",
+        arises="It arises from `--device cuda` and the like. `nvidia-smi` shows the cards; `sslang "
+        "run SPEC --device cpu` runs without one.",
+    ),
+    Code(
+        "E711",
+        "checkpoint damaged",
+        "The file is missing or incomplete, or its SHA-256 is not the one that was written "
+        "beside it. Weights with a flipped bit load without an error and train on, so what "
+        "is not known to be whole is not loaded. A kill or a full disk does not cause it: a "
+        "checkpoint gets its name when all of it is on the disk.",
+        arises="It arises after a fault of a disk, a copy that broke off, or a checkpoint that was "
+        "copied without its `.sha256`. `sslang run --resume RUN` takes the newest that is "
+        "whole.",
+    ),
     Code(
         "E712",
         "checkpoint passed over",
-        "A damaged checkpoint; the one before it is used.",
+        "The newest checkpoint is damaged, and the run goes on from the one before it. Some "
+        "steps are computed anew and give the same numbers, for draws depend on the step "
+        "and on no generator; the log is cut back to where the checkpoint was. Two are "
+        "always kept for this.",
         "warning",
+        arises="It arises on `sslang run --resume RUN`, which goes on by itself. Look at the disk "
+        "if it comes twice.",
     ),
-    Code("E713", "no room for a checkpoint", "The disk did not take it; the old ones are kept."),
-    Code("E714", "no folder for the run", "The run's folder cannot be made or is in use."),
-    Code("E715", "not a run", "The folder is not that of a run."),
-    Code("E716", "file cannot be written", "The disk did not take a file of the run."),
-    Code("E717", "tracking unreachable", "MLflow does not answer; the run goes on.", "warning"),
-    Code("E718", "tracking incomplete", "MLflow lacks a part of the run.", "warning"),
-    Code("E719", "nothing to send", "The run was not tracked, or cannot be sent."),
-    Code("E720", "cannot be evaluated", "Too few labelled images for this evaluation."),
-    Code("E704", "device cannot be used", "torch cannot use the device that was asked for."),
-    Code("E703", "loss is not a number", "The loss of a step was infinite or not a number."),
+    Code(
+        "E713",
+        "no room for a checkpoint",
+        "The disk did not take the checkpoint: it is full, over its quota, or cannot be "
+        "written. The run stops, for what it computed from here on would be lost. Nothing "
+        "partial is left, and the checkpoints before are as they were; a program that "
+        "writes over its only file has neither then.",
+        arises="It arises during a run. Make room (the message says how much), then `sslang run "
+        "--resume RUN`.",
+    ),
+    Code(
+        "E714",
+        "no folder for the run",
+        "The folder of the run cannot be made, its name is not one for a folder, or another "
+        "process is training into it. Two processes in one folder would write over each "
+        "other's checkpoints and mix their curves to one.",
+        arises="It arises at the start of a run, or on resuming one that is still alive. Wait for "
+        "that one, or name another place: `sslang run SPEC --out FOLDER`.",
+    ),
+    Code(
+        "E715",
+        "not a run",
+        "The folder is not that of a run, or its `run.json` or `metrics.jsonl` was changed "
+        "by hand and can no longer be read. The record of a run says which spec, seed and "
+        "data it had; without it nothing can go on from there.",
+        arises="It arises where a folder is named, as after `--resume` or `--from`: often it is "
+        "the folder above, `runs/NAME` in place of `runs/NAME/TIME`. `sslang runs` lists "
+        "the runs; then `sslang run --resume RUN`.",
+    ),
+    Code(
+        "E716",
+        "file cannot be written",
+        "The disk did not take a file: a line of the log, a copied result, the exported "
+        "encoder or a mended spec. The file is as it was before, and never half of it. The "
+        "run stops rather than go on without a record of what it does.",
+        arises="It arises on a full or read-only disk. Make room, then `sslang run --resume RUN`; "
+        "after `sslang check --fix` run that again.",
+    ),
+    Code(
+        "E717",
+        "tracking unreachable",
+        "The MLflow server does not answer. Training does not wait for it and does not "
+        "stop: everything is written to the run's folder first, and a process beside it "
+        "tries again and sends the rest when the server is back. A loop that logs over the "
+        "network stands still with it, or dies in its last epoch.",
+        "warning",
+        arises="It arises during a run with `--tracking URI`. Nothing needs to be done; what is "
+        "still missing at the end is sent by `sslang track sync RUN`.",
+    ),
+    Code(
+        "E718",
+        "tracking incomplete",
+        "The run has ended, and MLflow lacks some lines of metrics or files of it. All of "
+        "them are in the run's folder, so a page of MLflow that ends early says nothing "
+        "about the run.",
+        "warning",
+        arises="It arises at the end of a run whose server was away. When it is back: `sslang "
+        "track sync RUN`. What was sent before is not sent twice.",
+    ),
+    Code(
+        "E719",
+        "nothing to send",
+        "The run was made with `--tracking off`, or is still going on and sends its metrics "
+        "itself. Sent by two processes, its lines would come twice.",
+        arises="It arises from `sslang track sync RUN`. For a run without tracking name where it "
+        "shall go: `sslang track sync RUN --tracking URI`.",
+    ),
+    Code(
+        "E720",
+        "cannot be evaluated",
+        "The evaluation does not fit the data or the features: no labelled images, fewer "
+        "than two classes, fewer neighbours than k, or `accuracy` on features that are not "
+        "one for each class. It is found when the run starts, with the evaluation of the "
+        "nets as drawn, and not after the last epoch.",
+        example=Example(
+            """\
+method "example" (labels = true)
+view a = random_resized_crop(16)
+encoder f = resnet18(width = 0.125, stem = small)
+head classifier = linear(classes)
+head narrow = linear(4)
+loss = label_cross_entropy(classifier(narrow(f(a))), label)
+features = narrow(f(a))
+recipe default : laptop { evaluate = accuracy() }
+""",
+            """\
+method "example" (labels = true)
+view a = random_resized_crop(16)
+encoder f = resnet18(width = 0.125, stem = small)
+head classifier = linear(classes)
+head narrow = linear(4)
+loss = label_cross_entropy(classifier(narrow(f(a))), label)
+features = classifier(narrow(f(a)))
+recipe default : laptop { evaluate = accuracy() }
+""",
+            found="start",
+        ),
+    ),
 )

@@ -164,12 +164,14 @@ def _diagnostics(resolved: Resolved, *contexts: Context) -> tuple[Diagnostic, ..
     for context in contexts:
         found.extend(context.diagnostics)
     unread = _words_of_unread_lines(resolved.module.diagnostics)
+    if any(d.code == "E103" for d in found):  # nothing of the file is read after it
+        found = [d for d in found if d.code not in ("E409", "E501")]
     return tuple(d for d in dict.fromkeys(found) if not _is_echo(d, unread))
 
 
 def _words_of_unread_lines(found: Iterable[Diagnostic]) -> set[str]:
-    """The words of the lines that syntax errors kept from being read."""
-    spans = [d.span for d in found if d.span is not None and d.code.startswith("E1")]
+    """The words of the lines that syntax errors, or a missing file, kept from being read."""
+    spans = [d.span for d in found if d.span is not None and d.code.startswith(("E1", "E206"))]
     return {word for s in spans for word in re.findall(r"\w+", s.source.line(s.line))}
 
 

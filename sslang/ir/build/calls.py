@@ -124,7 +124,7 @@ def _primitive(
             span,
             hint=f"write `{primitive.name}(x[v] for v in ...)`, or `concat` makes one tensor",
         )
-    while inputs and inputs[-1] is None:
+    while inputs and inputs[-1] is None and tensors.is_optional(primitive, len(inputs) - 1):
         inputs.pop()
     return tensors.mapped(ctx, primitive.name, inputs, given, span)
 

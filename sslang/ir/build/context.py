@@ -76,9 +76,9 @@ class Context:
     path: str = ""  # of what is being evaluated: the site of draws and of states in functions
     numbers: dict[str, int] = field(default_factory=dict)  # how often a path was entered
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    collected: set[Diagnostic] = field(default_factory=set)
     depth: int = 0
     levels: int = 0
-    steps: int = 0
     calls: int = 0
     scope: str = ""
 
@@ -98,8 +98,8 @@ class Context:
 
     def step(self, span: Span | None) -> None:
         """Count one step of evaluation; E311 where a spec would take too many."""
-        self.steps += 1
-        if self.steps > MAX_STEPS:
+        self.resolved.work.steps += 1
+        if self.resolved.work.steps > MAX_STEPS:
             self.fail(
                 "E311",
                 f"building the spec takes more than {MAX_STEPS} steps",
@@ -113,9 +113,9 @@ class Context:
         try:
             yield
         except DiagnosticError as error:
-            for diagnostic in error.diagnostics:
-                if diagnostic not in self.diagnostics:
-                    self.diagnostics.append(diagnostic)
+            new = [d for d in error.diagnostics if d not in self.collected]
+            self.collected.update(new)
+            self.diagnostics.extend(new)
 
     @contextmanager
     def calling(self, name: str, span: Span) -> Iterator[None]:

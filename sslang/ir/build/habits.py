@@ -9,6 +9,7 @@ from sslang.diagnostics import Fix, Span, keyword, meant, nearest
 from sslang.diagnostics.fix import replacement
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import Value
+from sslang.model.resolve import MAX_HINTS
 
 # `x.f(...)` is `f(x, ...)`.
 _FUNCTIONS = frozenset((
@@ -181,6 +182,8 @@ def unknown_keyword(
         hint, fix = f"it is called `{other}` here", replacement(where, other)
     elif key in ("dim", "axis"):
         hint, fix = "it acts along the last axis", None
+    elif len(ctx.diagnostics) >= MAX_HINTS:
+        hint, fix = "", None
     else:
         hint = nearest(key, known) or f"it has: {', '.join(known) or 'none'}"
         fix = meant(key, known, where)

@@ -16,7 +16,7 @@ from sslang.ir.build.specials import SPECIALS
 from sslang.ir.build.values import Builtin, Function, Special, Value, Word
 from sslang.ir.graph import INPUT
 from sslang.model.recipe import WORDS, Recipe
-from sslang.model.resolve import Entry
+from sslang.model.resolve import MAX_HINTS, Entry
 from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import Piecewise, Ramp
 from sslang.ops.signs import UNNAMED
@@ -100,9 +100,8 @@ def _declared(ctx: Context, entry: Entry, span: Span) -> Any:
         message = f"`{entry.name}` needs itself"
         if len(cycle) > 1:
             message = f"these declarations need each other: {' -> '.join([*cycle, entry.name])}"
-        hint = f"`{entry.name}` is a word of the language, too: choose another name"
         ctx.fail("E203", message, span, labels=[Label(entry.span, "declared here")],
-                 hint=hint if entry.name in words() else "")  # fmt: skip
+                 hint=_way_out(entry))  # fmt: skip
     if entry.kind == "fn":
         assert isinstance(entry.value, tree.Function)
         ctx.touched[key] = entry
@@ -121,6 +120,14 @@ def _declared(ctx: Context, entry: Entry, span: Span) -> Any:
     return value
 
 
+def _way_out(entry: Entry) -> str:
+    if entry.name in words():
+        return f"`{entry.name}` is a word of the language, too: choose another name"
+    if entry.kind == "binding":
+        return "what the step before left is a state: `state x[32] = zeros`, written by `x <- ...`"
+    return ""
+
+
 def _prelude(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
     if name in _CONSTANTS:
         return _CONSTANTS[name]
@@ -137,7 +144,7 @@ def _prelude(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
         return Word(name)
     if name in LATER:
         ctx.fail("E210", f"`{name}` is not compiled by this version", span)
-    known = visible(ctx, scope)
+    known = visible(ctx, scope) if len(ctx.diagnostics) < MAX_HINTS else set()
     if habits.name_hint(name):
         hint, fix = habits.name_hint(name), habits.name_fix(name, span)
     else:

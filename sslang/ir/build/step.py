@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from sslang.diagnostics import Diagnostic, Span
 from sslang.ir.build import states
@@ -49,10 +49,12 @@ def _writes(ctx: Context) -> tuple[dict[str, Write], dict[str, Span]]:
     waiting = sorted(ctx.resolved.writes, key=lambda w: w.target.name)
     while waiting:
         broken = any(d.is_error for d in ctx.diagnostics)
-        due = [w for w in waiting if broken or _is_read(ctx, w)]
+        evaluated = {name.split(".")[0] for name in ctx.states}
+        due = [w for w in waiting if broken or _is_read(ctx, w, evaluated)]
         if not due:
             break
-        waiting = [w for w in waiting if w not in due]
+        taken = set(map(id, due))
+        waiting = [w for w in waiting if id(w) not in taken]
         for statement in due:
             with ctx.collecting():
                 for state, write in states.write(ctx, statement, Scope(), seen):
@@ -60,13 +62,13 @@ def _writes(ctx: Context) -> tuple[dict[str, Write], dict[str, Span]]:
     return writes, seen
 
 
-def _is_read(ctx: Context, write: tree.Write) -> bool:
-    """Whether what has been evaluated so far reads the state that is written, or its family."""
+def _is_read(ctx: Context, write: tree.Write, evaluated: Set[str]) -> bool:
+    """Whether the state that is written, or its family, is among those evaluated so far."""
     name = write.target.name
     entry = ctx.resolved.namespace.entries.get(name)
     if entry is None or entry.kind not in STATES:
         return True  # what cannot be written is told
-    return any(s == name or s.startswith(f"{name}.") for s in ctx.states)
+    return name in evaluated
 
 
 def _never_written(ctx: Context, seen: Mapping[str, Span]) -> None:

@@ -85,7 +85,7 @@ def op(
     operands: list[Operand] = []
     types: list[TensorType | None] = []
     for at, value in enumerate(inputs):
-        if value is None and _is_optional(primitive, at):
+        if value is None and is_optional(primitive, at):
             operands.append(None)
             types.append(None)
             continue
@@ -135,7 +135,8 @@ def _before(place: Span | None, span: Span) -> bool:
     return place.start < span.start or span.end < place.end
 
 
-def _is_optional(primitive: Primitive, at: int) -> bool:
+def is_optional(primitive: Primitive, at: int) -> bool:
+    """Whether an input, by its place, may be left out."""
     names = primitive.inputs
     return at < len(names) and primitive.signature.parameters[names[at]].default is None
 

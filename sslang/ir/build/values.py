@@ -50,6 +50,13 @@ class Family:
     keys: tuple[Key, ...]
     members: tuple[Any, ...]
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.keys, self.members))
+
     def get(self, key: object) -> Any:
         for own, member in zip(self.keys, self.members, strict=True):
             if _same_key(own, key):

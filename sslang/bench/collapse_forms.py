@@ -1,0 +1,222 @@
+"""Losses that the tests for collapse are tried on, beside the specs: methods, and broken ones.
+
+A form is a body after PREAMBLE, or changes of a spec. `truth` is what training does: it does not
+collapse (`sound`), does not because of its asymmetry alone (`asymmetric`), or does (`broken`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Truth = Literal["sound", "asymmetric", "broken"]
+
+PREAMBLE = """\
+method "form" (labels = true)
+view a, b = simclr_views(32)
+encoder f = resnet18(width = 0.25, stem = small)
+head g = mlp(64, 32)
+branch online = f | g
+"""
+
+_UNIFORMITY = """
+fn uniformity(z: [B, D], t) = log(mean(exp(-t * (2 - 2 * (z @ z.T)))))
+x = l2_normalize(online(a))
+y = l2_normalize(online(b))
+"""
+
+_BYOL = """
+head p = mlp(64, 32)
+branch target = ema(online, 0.99)
+"""
+
+_MSN = """
+weight prototypes[16, 32] = normal on unit_rows
+s = l2_normalize(online(a)) @ prototypes.T / 0.1
+t = stop_grad(softmax(l2_normalize(online(b)) @ prototypes.T / 0.025))
+m = mean(softmax(s), axis = 0)
+"""
+
+_JEPA = """
+encoder v = vit(patch = 8, width = 16, depth = 1, heads = 2)
+branch slow = ema(v, 0.99)
+shown = rank(draw_uniform(16)) < 8
+"""
+
+_QUEUE = """
+branch target = ema(online, 0.99)
+q = l2_normalize(online(a))
+k = stop_grad(l2_normalize(target(b)))
+queue memory[128] = sphere(32)
+memory <- k
+"""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A loss by name, how it was broken (empty where it was not), and what it is."""
+
+    method: str
+    broken: str
+    truth: Truth
+    body: str = ""  # after PREAMBLE
+    spec: str = ""  # or a file, from the project's root, and the changes of its text
+    changes: Mapping[str, str] = field(default_factory=dict)
+
+
+def _sound(method: str, body: str) -> Form:
+    return Form(method, "", "sound", body)
+
+
+def _broken(method: str, how: str, body: str) -> Form:
+    return Form(method, how, "broken", body)
+
+
+def _changed(method: str, how: str, spec: str, changes: Mapping[str, str]) -> Form:
+    return Form(method, how, "broken", "", spec, changes)
+
+
+FORMS: tuple[Form, ...] = (
+    _sound("alignment and uniformity", _UNIFORMITY + """
+loss = mean(sum((x - y)**2, axis = 1)) + (uniformity(x, 2) + uniformity(y, 2)) / 2
+"""),
+    _broken("alignment and uniformity", "alignment alone", _UNIFORMITY + """
+loss = mean(sum((x - y)**2, axis = 1))
+"""),
+    _broken("alignment and uniformity", "uniformity times 0", _UNIFORMITY + """
+loss = mean(sum((x - y)**2, axis = 1)) + 0 * (uniformity(x, 2) + uniformity(y, 2))
+"""),
+    _broken("alignment and uniformity", "sign of uniformity", _UNIFORMITY + """
+loss = mean(sum((x - y)**2, axis = 1)) - (uniformity(x, 2) + uniformity(y, 2)) / 2
+"""),
+    _changed("VICReg", "no variance term", "examples/vicreg.ssl",
+             {"25 * (spread(x) + spread(y)) / 2 + ": "", "fn spread": "fn unused"}),
+    _changed("VICReg", "invariance alone", "examples/vicreg.ssl",
+             {" + 25 * (spread(x) + spread(y)) / 2 + redundancy(x) + redundancy(y)": ""}),
+    _changed("Barlow Twins", "no invariance term", "examples/barlow_twins.ssl",
+             {"(invariance(c) + lambda * redundancy(c))": "redundancy(c)"}),
+    Form("Barlow Twins, no eps", "", "sound", "", "examples/barlow_twins.ssl",
+         {"variance(z, axis = 0) + 1e-5": "variance(z, axis = 0)"}),
+    _sound("spectral contrastive", """
+x = online(a)
+y = online(b)
+loss = -2 * mean(dot(x, y)) + sum(off_diagonal((x @ y.T)**2)) / (batch * (batch - 1))
+"""),
+    _broken("spectral contrastive", "attraction alone", """
+x = l2_normalize(online(a))
+y = l2_normalize(online(b))
+loss = -2 * mean(dot(x, y))
+"""),
+    _sound("decoupled contrastive", """
+x = l2_normalize(online(a))
+y = l2_normalize(online(b))
+loss = -dot(x, y) / 0.1 + log_sum_exp(x @ y.T / 0.1, axis = 1, where = eye(batch) == 0)
+"""),
+    _broken("MoCo", "logits of negatives cut", _QUEUE + """
+loss = -log_softmax(concat([dot(q, k)[:, none], stop_grad(q @ memory.T)], axis = -1) / 0.2)[:, 0]
+"""),
+    _broken("MoCo", "queue as positives", _QUEUE + """
+loss = -dot(q, k) - mean(q @ memory.T, axis = 1)
+"""),
+    _sound("KoLeo and alignment", """
+x = l2_normalize(online(a))
+y = l2_normalize(online(b))
+nearest_cosine = max(x @ x.T - 2 * eye(batch), axis = 1)
+loss = -dot(x, y) - 0.1 * log(sqrt(2 - 2 * nearest_cosine + 1e-8))
+"""),
+    _sound("TiCo", """
+x = l2_normalize(online(a))
+y = l2_normalize(online(b))
+state moment[32, 32] = zeros
+c = 0.9 * moment + 0.1 * stop_grad(x.T @ x / batch)
+moment <- c
+loss = 1 - dot(x, stop_grad(y)) + 8 * dot(x @ c, x)
+"""),
+    _sound("supervised contrastive", """
+x = l2_normalize(online(a))
+y = l2_normalize(online(b))
+same = label[:, none] == label[none, :]
+loss = -mean(log_softmax(x @ y.T / 0.1), axis = 1, where = same)
+"""),
+    _sound("two encoders, one loss over both", """
+encoder f2 = resnet18(width = 0.25, stem = small)
+head g2 = mlp(64, 32)
+x = l2_normalize(online(a))
+y = l2_normalize(g2(f2(b)))
+loss = info_nce_batch(x, y, 0.1) + info_nce_batch(y, x, 0.1)
+"""),
+    _sound("distillation", """
+encoder teacher = resnet18(width = 0.25, stem = small)
+loss = mean((online(a) - fixed(teacher)(b)[:, :32])**2)
+"""),
+    Form("BYOL", "", "asymmetric", _BYOL + """
+loss = 2 - 2 * cosine_similarity(p(online(a)), stop_grad(target(b)))
+"""),
+    _broken("BYOL", "no predictor", _BYOL + """
+loss = 2 - 2 * cosine_similarity(online(a), stop_grad(target(b)))
+"""),
+    _broken("BYOL", "no stop_grad", """
+head p = mlp(64, 32)
+loss = 2 - 2 * cosine_similarity(p(online(a)), online(b))
+"""),
+    _broken("BYOL", "predictor on both sides", """
+head p = mlp(64, 32)
+loss = 2 - 2 * cosine_similarity(p(online(a)), stop_grad(p(online(b))))
+"""),
+    _broken("BYOL", "predictor frozen", _BYOL + """
+loss = 2 - 2 * cosine_similarity(p(online(a)), stop_grad(target(b)))
+recipe default : laptop { freeze = [p] }
+"""),
+    _broken("BYOL", "predictor at rate 0", _BYOL + """
+loss = 2 - 2 * cosine_similarity(p(online(a)), stop_grad(target(b)))
+recipe default : laptop { groups = [group(p, lr = 0)] }
+"""),
+    _broken("BYOL", "predictor without parameters", """
+head p = relu
+loss = 2 - 2 * cosine_similarity(p(online(a)), stop_grad(online(b)))
+"""),
+    Form("I-JEPA", "", "asymmetric", _JEPA + """
+head p = transformer(depth = 1, heads = 2)
+weight blank[16] = normal
+q = p(where(shown[..., none], v(a, keep = shown).patches, blank))
+loss = mean(mean((q - stop_grad(slow(a).patches))**2, axis = -1), where = not shown)
+"""),
+    _broken("I-JEPA", "no predictor, nothing masked", _JEPA + """
+loss = mean(mean((v(a).patches - stop_grad(slow(a).patches))**2, axis = -1), where = not shown)
+"""),
+    Form("mean shift", "", "asymmetric", _QUEUE + """
+head p = mlp(64, 32)
+loss = 2 - 2 * dot(l2_normalize(p(online(a))), nearest(k, memory))
+"""),
+    _broken("mean shift", "no predictor", _QUEUE + """
+loss = 2 - 2 * dot(q, nearest(k, memory))
+"""),
+    _changed("NNCLR", "no negatives, no predictor", "examples/nnclr.ssl", {
+        "info_nce_batch(n[v], p[w], temperature)": "-dot(n[v], z[w])",
+        "head    predictor = mlp(hidden, dim)\n": "",
+        "p[v in views] = l2_normalize(predictor((f | projector)(v)))\n": "",
+    }),
+    _sound("MSN, as released", _MSN.replace(
+        "softmax(l2_normalize(online(b)) @ prototypes.T / 0.025)",
+        "sinkhorn(l2_normalize(online(b)) @ prototypes.T / 0.025, 3)",
+    ) + "loss = mean(cross_entropy(s, t)) - entropy(m)\n"),
+    _sound("MSN, no Sinkhorn", _MSN + "loss = mean(cross_entropy(s, t)) - entropy(m)\n"),
+    _sound("MSN, entropy times 5", _MSN + "loss = mean(cross_entropy(s, t)) - 5 * entropy(m)\n"),
+    _broken("MSN", "no mean entropy", _MSN + "loss = cross_entropy(s, t)\n"),
+    _broken("MSN", "sign of the entropy", _MSN + "loss = mean(cross_entropy(s, t)) + entropy(m)\n"),
+    _changed("SwAV", "no Sinkhorn", "specs/swav.ssl", {
+        "stop_grad(sinkhorn(scores[v], rounds = 3)[-batch:])": "stop_grad(softmax(s[v] / epsilon))",
+    }),
+    _changed("SwAV", "codes softer than predictions", "specs/swav.ssl",
+             {"param epsilon     = 0.05": "param epsilon     = 0.2"}),
+    _changed("DINO", "no sharpening: the teacher's temperature is the student's",
+             "specs/dino.ssl", {"teacher_tau = 0.04\n    mo": "teacher_tau = 0.1\n    mo"}),
+    _changed("DINO", "teacher softer than the student",
+             "specs/dino.ssl", {"teacher_tau = 0.04\n    mo": "teacher_tau = 0.2\n    mo"}),
+    _changed("DINO", "the centre stays", "specs/dino.ssl",
+             {"0.9 * center + 0.1 * mean": "1.0 * center + 0 * mean"}),
+    _changed("DINO", "no centre", "specs/dino.ssl", {"(t[v] - center)": "t[v]"}),
+    Form("DINO, centre of the batch", "", "sound", "", "specs/dino.ssl",
+         {"t[v] - center": "t[v] - mean(concat(t), axis = 0)"}),
+)  # fmt: skip

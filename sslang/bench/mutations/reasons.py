@@ -1,0 +1,256 @@
+"""Mutants that the checker lets through: why they are other methods, or what would find them.
+
+Both tables are keyed by (operator, spec, place). `OTHER` holds legitimate other methods, each with
+the reason. `MISSED` holds mistakes that the checker should find, each with what would prove it; an
+entry there counts even where no recipe reaches the line. What is in neither table, and is neither
+caught nor the same, is not judged, and the command ends with 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+
+Key = tuple[str, str, str]  # operator, spec, place
+
+
+def _all(operator: str, reason: str, **places: str) -> dict[Key, str]:
+    """One reason for places of several specs, which stand one after the other, `; ` between."""
+    return {(operator, spec, p): reason for spec, text in places.items() for p in text.split("; ")}
+
+
+def _merged(*tables: Mapping[Key, str]) -> dict[Key, str]:
+    merged = dict(chain.from_iterable(table.items() for table in tables))
+    assert len(merged) == sum(map(len, tables)), "a mutant stands in a table twice"
+    return merged
+
+
+_FORGET = "forget a statement"
+_UNITS = "exchange epochs and steps"
+
+OTHER: dict[Key, str] = _merged(
+    # Gradient and averages.
+    _all("drop a stop_grad",
+         "SimCLR's gradient, through both sides; that InvaSpread's goes through one is a choice",
+         invaspread="spread"),
+    _all("apply the net, not its average", "The student is evaluated instead of the teacher",
+         dino="features"),
+    _all("declare the net, not its average",
+         "Keys of the trained net itself, cut: the known ablation of momentum 0",
+         densecl="target; target_g; target_h"),
+    _all("exchange the weights of an average",
+         "A centre that follows the last batch: rate 0.1 for 0.9 (its paper tries 0)",
+         dino="<- center"),
+    # Views.
+    _all("exchange a view",
+         "Two views of another strength: x is a crop alone, which both sides may be contrasted on",
+         simclrv2="z/2; z/4; <- negatives/2; <- negatives/4"),
+    _all("exchange a view", "Evaluated by another chain, whose resize is torchvision's",
+         simclrv2="features/2; finetune.features/1; finetune.features/2"),
+    _all("exchange a view", "Fine-tuned on images of stronger colour; the labels are the same",
+         simclrv2="finetune.loss/1; finetune.loss/2"),
+    _all("exchange a view",
+         "Distilled across two augmentations of an image, as noisy students are",
+         simclrv2="distill.answer/1; distill.answer/2; distill.logits/1; distill.logits/2"),
+    _all("exchange a view", "The other view's embeddings are searched, or both in turn",
+         nnclr="<- support"),
+    _all("drop the condition of a sum",
+         "Each view is also compared with its own target: a weaker term, and a sound one",
+         byol="loss", dino="loss", mocov3_vit="loss", simsiam="loss", swav="loss", nnclr="loss"),
+    _all("drop a `where`",
+         "The loss on all patches, those shown with them (He et al., 2022, section 3)", mae="loss"),
+    # Nets.
+    _all("remove a head", "No projector: the backbone's width happens to be the predictor's",
+         nnclr="z"),
+    _all("drop a `with`", "Without stochastic depth", dino="student"),
+    _all("drop a `with`", "A teacher with the student's stochastic depth", dino="teacher"),
+    _all("drop a `with`",
+         "Batch norm over the whole batch, as in one process without shuffling; MoCo's paper "
+         "shows that it is worse, and most methods have it",
+         mocov1="online; target", mocov2="online; target"),
+    _all("drop a `with`", "A queue in use from the start, as solo-learn has it",
+         swav="recent; recipe default.recent"),
+    _all("drop an l2_normalize",
+         "No bottleneck norm before the last layer, whose rows are of length 1 all the same",
+         dino="student"),
+    _all("drop an l2_normalize", "Places matched by their product instead of their cosine",
+         densecl="rows"),
+    # Losses.
+    _all("drop a term of the loss", "Covariance of one branch alone is penalised",
+         vicreg="loss/3; loss/4"),
+    _all("drop a term of the loss",
+         "Without the paper's second term: cross entropy over instances",
+         invaspread="spread/2"),
+    _all("drop a term of the loss",
+         "Negatives are pushed apart and positives are not drawn together: weak, and not wrong in "
+         "form", invaspread="spread/1"),
+    _all("remove a standard deviation",
+         "Cross-covariance towards the identity: the scale of a column is then learned",
+         barlow_twins="standardize"),
+    _all("remove a standard deviation", "Targets centred and not scaled", mae="standardized"),
+    _all("remove a centre", "Second moments about 0 instead of about the mean",
+         barlow_twins="standardize", vicreg="redundancy"),
+    _all("remove a centre", "Targets scaled and not centred", mae="standardized"),
+    _all("drop a temperature", "A temperature of 1, which MoCo v3 has for its ResNet-50",
+         cmc="loss/1; loss/2", instdisc="loss", invaspread="spread", mocov3_vit="loss",
+         simclrv2="loss", swav="scores", densecl="loss/1; loss/2"),
+    _all("drop a temperature", "A student at 1, a teacher at 0.04: sharper targets than before",
+         dino="loss"),
+    _all("drop a temperature", "Distillation with a temperature on one side alone",
+         simclrv2="distill.answer; distill.loss"),
+    _all("exchange two arguments",
+         "The softmax runs over queries for each key: the other direction of InfoNCE (as in CLIP)",
+         mocov3_vit="loss", nnclr="loss", cpc="loss"),
+    _all("exchange the sides of a product",
+         "The Gram matrix of rows for the covariance of columns: the contrastive dual (Garrido et "
+         "al., 2023)", barlow_twins="c", vicreg="redundancy"),
+    _all("change an axis", "Targets standardised over the batch instead of within a patch",
+         mae="standardized/1; standardized/2"),
+    _all("drop a negative sign", "Targets standardised over the patches of an image",
+         mae="standardized/1; standardized/2"),
+    _all("plus for minus", "Normalised afterwards, the weights 0.5 and 1.5 are a momentum of 1/4",
+         cmc="<- memory_l; <- memory_ab", instdisc="<- memory"),
+    _all("plus for minus", "The diagonal is shrunk as well: its best value is a little below 1",
+         barlow_twins="redundancy"),
+    _all("plus for minus", "Divided by n + 1: the estimate of least error instead of no bias",
+         vicreg="redundancy/2"),
+    _all("plus for minus", "The loss between images weighs three times that between places",
+         densecl="loss"),
+    _all("plus for minus", "The decoder paints the negative: its last layer has the other sign",
+         mae="loss"),
+    # Statements.
+    _all(_FORGET, "The patch projection is trained, as the recipe trained_projection has it",
+         mocov3_vit="freeze"),
+    _all(_FORGET, "Evaluated by the recipe's kNN and probe instead of by its own classifier",
+         simclrv2="finetune.evaluate; distill.evaluate"),
+    # Times.
+    _all(_UNITS, "A run of eight epochs or more: short, as trials are",
+         simclr="recipe cifar10.length", simsiam="recipe cifar10.length"),
+    _all(_UNITS, "60 steps are five epochs of 1 % of the labels",
+         simclrv2="recipe imagenet.finetune.length"),
+    _all(_UNITS, "A warm-up of a tenth of an epoch: short, and one that is used",
+         mocov3_vit="recipe imagenet.optimizer", simclr="recipe cifar10.optimizer",
+         simclrv2="recipe imagenet.optimizer; recipe default.finetune.optimizer",
+         mae="recipe imagenet.optimizer"),
+    _all(_UNITS, "Evaluated more often than once an epoch",
+         invaspread="recipe cifar10.evaluate", simclr="recipe cifar10.evaluate",
+         simsiam="recipe cifar10.evaluate"),
+    _all(_UNITS, "A queue in use after a few steps instead of epochs",
+         swav="recent; recipe default.recent"),
+    _all(_UNITS, "The last layer is frozen for the first step alone",
+         dino="recipe imagenet.freeze"),
+    _all(_UNITS, "A momentum that leads by an epoch instead of by a step",
+         mocov3_vit="momentum; recipe resnet50_1000.momentum"),
+)  # fmt: skip
+
+_SIDE = (
+    "A term that gives no gradient is a constant to training: no node between the loss and "
+    "its stop_grad is reached from a trained net"
+)
+_VIEW = "A view that only `features` reads: both sides of the loss are of one view"
+_KEY = "A generator whose name the summand does not use: both sides are of one view"
+_LENGTH = (
+    "Rows of any length, as a net gives them, are compared by their product and divided by "
+    "a temperature (the analysis of row lengths knows)"
+)
+_ALIKE = (
+    "A probe of the loss: two sides that are equal cost more than two that are not "
+    "(agreement is punished)"
+)
+_CONSTANT = (
+    "A probe of the loss (T1): constant rows have its lowest value, though a term compares rows"
+)
+_SHAPE = "The net was built for a view of other channels: the step and `features` are not compared"
+_TARGET = (
+    "What stands as logits has no gradient or is a softmax already, and what stands as "
+    "target is no distribution"
+)
+_POSITIVE = "The gradient reaches the loss through the positive alone: nothing pushes rows apart"
+_MEAN = "A value to which its own mean is added: what was meant is to take it away"
+_AXES = "Axes of equal size: only names of axes would tell places of the key from the query's"
+_DEAD = "A right side that every recipe replaces is never read; it should be built once by itself"
+_SOON = "Less than an epoch of the data that the recipe declares"
+
+MISSED: dict[Key, str] = _merged(
+    _all("drop a stop_grad",
+         "The target of a cross entropy, a distribution of trained nets, has a gradient",
+         swav="code"),
+    _all("detach a term of the loss", _SIDE,
+         barlow_twins="loss/1; loss/2; invariance; redundancy", invaspread="spread/1; spread/2",
+         vicreg="loss/1; loss/2; loss/3; loss/4; redundancy; spread"),
+    _all("apply the net, not its average",
+         "An average that `features` alone reads, where the target is of the trained net itself: "
+         "DINO collapses so", dino="t"),
+    _all("exchange the target of a write",
+         "Each bank is a running mean of the other's rows: what is written at `m[index]` reads "
+         "another bank there, and not `m`", cmc="<- memory_l and the next"),
+    _all("exchange the target of a write",
+         "The rows of the queue are of another head than the positive that they stand beside",
+         densecl="<- images and the next"),
+    _all("exchange a view", _SHAPE,
+         cmc="z_l/1; z_l/2; z_ab/1; z_ab/2; features/1; features/2; features/3; features/4"),
+    _all("exchange a view", _VIEW, mocov1="q", mocov2="q", barlow_twins="c/1", vicreg="x"),
+    _all("exchange a key", _KEY,
+         byol="loss/1; loss/2", dino="loss/1", mocov3_vit="loss/1; loss/2",
+         simsiam="loss/1; loss/2", swav="loss/1", nnclr="loss/1; loss/2"),
+    _all("drop a `where`",
+         "A softmax over the products of rows with themselves: each row is its own best match",
+         invaspread="spread"),
+    _all("drop a term of the loss",
+         "No term reads two views: nothing makes two views of an image alike", vicreg="loss/1"),
+    _all("softmax for the Sinkhorn",
+         "`concat([queue, x])[-batch:]` is x, so that every term is about one row (E410)",
+         swav="code"),
+    _all("drop an l2_normalize", _LENGTH,
+         cmc="z_l; z_ab; <- memory_l; <- memory_ab", instdisc="z; <- memory", invaspread="online",
+         mocov1="online", mocov2="online", mocov3_vit="p; t", simclr="online", simclrv2="online",
+         densecl="<- places; q; s; r", nnclr="p"),
+    _all("drop a temperature",
+         "A target at a higher temperature than the logits: it is flatter, and all outputs "
+         "become alike", dino="target"),
+    _all("exchange two arguments", _TARGET, dino="loss", simclrv2="distill.loss", swav="loss"),
+    _all("exchange two arguments", _POSITIVE,
+         mocov1="loss", mocov2="loss", densecl="loss/1; loss/2"),
+    _all("exchange two arguments", "`where` takes a truth value as its condition, not a float",
+         invaspread="spread/3"),
+    _all("transpose a side of a product", _AXES, densecl="matched/1"),
+    _all("change an axis", "A queue takes one row for each of the batch; these are places",
+         densecl="<- places"),
+    _all("change an axis", _CONSTANT, vicreg="spread"),
+    _all("drop a negative sign", _ALIKE,
+         cpc="sampled_info_nce/2", invaspread="spread", simsiam="loss"),
+    _all("drop a negative sign", _AXES, densecl="match"),
+    _all("plus for minus", _ALIKE, byol="loss", barlow_twins="invariance", vicreg="loss"),
+    _all("plus for minus", "A probe of the loss: likeness to negatives lowers it",
+         invaspread="spread"),
+    _all("plus for minus", _CONSTANT, vicreg="spread"),
+    _all("plus for minus", _MEAN, dino="target", barlow_twins="standardize",
+         vicreg="redundancy/1", mae="standardized"),
+    _all(_FORGET, "A recipe that evaluates, and no `features` (told at the start of a run)",
+         **dict.fromkeys(("byol", "cmc", "cpc", "dino", "mocov1", "mocov2", "mocov3_vit", "simclr",
+                          "simclrv2", "simsiam", "swav", "barlow_twins", "densecl", "mae", "nnclr",
+                          "vicreg"), "features")),
+    _all(_FORGET, "`accuracy()` of features that are not `classes` wide",
+         simclrv2="finetune.features; distill.features"),
+    _all(_UNITS, _SOON, cpc="recipe imagenet.length; recipe stl10.length",
+         mocov2="recipe imagenet_800.length", simclrv2="recipe imagenet_all_labels.finetune.length",
+         simsiam="recipe imagenet.length; recipe imagenet_800.length"),
+    _all(_UNITS, "A probe that is trained for " + _SOON[0].lower() + _SOON[1:],
+         **dict.fromkeys(("byol", "cmc", "cpc", "dino", "instdisc", "mocov1", "mocov2", "simclr",
+                          "simclrv2", "simsiam", "densecl", "mae"), "recipe imagenet.evaluate"),
+         mocov3_vit="recipe imagenet.evaluate; recipe resnet50_100.evaluate",
+         swav="recipe imagenet.evaluate; recipe imagenet_256.evaluate"),
+    _all(_UNITS, _DEAD, dino="teacher_tau"),
+    _all("drop a unit", _DEAD, dino="teacher_tau"),
+    _all("bare arrow", _DEAD, dino="teacher_tau"),
+    _all("misspell a name", _DEAD, dino="teacher_tau/1; teacher_tau/2; teacher_tau/3",
+         barlow_twins="backbone/1; backbone/2", nnclr="backbone/1; backbone/2",
+         vicreg="backbone/1; backbone/2"),
+    _all("misspell a keyword", _DEAD, dino="teacher_tau/1; teacher_tau/2; teacher_tau/3",
+         byol="b/1; b/2", barlow_twins="backbone/1; backbone/2", nnclr="backbone/1; backbone/2",
+         vicreg="backbone/1; backbone/2"),
+    _all("misspell a keyword", "`method` takes `paper` and `labels`, and any other word too",
+         **dict.fromkeys(("byol", "cmc", "cpc", "dino", "instdisc", "invaspread", "mocov1",
+                          "mocov2", "mocov3_vit", "simclr", "simsiam", "swav", "barlow_twins",
+                          "densecl", "mae", "nnclr", "vicreg"), "method"), simclrv2="method/1"),
+)  # fmt: skip

@@ -1,0 +1,36 @@
+"""What a recipe evaluates, and how long its probe is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sslang.checks.declared import images
+from sslang.diagnostics import Diagnostic, Span
+from sslang.ir.program import Program
+from sslang.model.recipe import LinearProbe
+
+
+def evaluated(program: Program) -> Iterator[Diagnostic]:
+    """E526 for an evaluation without `features`, E516 for a probe of less than an epoch."""
+    recipe, place = program.spec.recipe, program.spans.get("evaluate")
+    if recipe is None or place is None or not recipe.evaluate:
+        return
+    if program.features is None and _is_own(program, place):
+        message = f"the phase `{program.phase}` has no `features`, so nothing is evaluated"
+        yield Diagnostic("E526", message, place, hint="write e.g. `features = f(a)`")
+    count = images(program)
+    for probe in recipe.evaluate:
+        if not isinstance(probe, LinearProbe) or probe.lr is None or count is None:
+            continue
+        steps = -(-count // probe.batch)
+        if probe.length.unit == "steps" and probe.length.value < steps:
+            share = f"{probe.length.value / steps:.2g} of an epoch"
+            message = f"the linear probe is trained for {probe.length}, {share}"
+            hint = f"write `length = {probe.length.value:g} epochs`"
+            yield Diagnostic("E516", message, place, hint=hint)
+
+
+def _is_own(program: Program, place: Span) -> bool:
+    """Whether the author wrote it: recipes of the library evaluate where there is something."""
+    loss = program.spans.get("loss")
+    return loss is not None and loss.source is place.source
