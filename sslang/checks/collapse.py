@@ -97,15 +97,20 @@ class _Finder:
         self.sources = {copy: source for a in program.averages for copy, source in a.pairs}
         self.untrained = {n.name: why for n in program.nets if (why := self._untrained(n))}
         self.content = content_of(program, self.untrained)
+        self.embedding = self._embedding()
 
     def terms(self) -> list[str]:
         """The terms of the loss whose gradient trains an embedding."""
         terms = list(self._summands(self.graph.outputs["loss"]))
         reached = {t: {self._net(n) for n in self._uncut([t]) if n.op == APPLY} for t in terms}
-        trained = frozenset[str]().union(*reached.values()) - self.untrained.keys()
+        return [t for t in terms if reached[t] & self.embedding]
+
+    def _embedding(self) -> frozenset[str]:
+        """The nets whose collapse is in question: encoders, or heads where none is trained."""
+        reached = self._uncut([self.graph.outputs["loss"]])
+        trained = {self._net(n) for n in reached if n.op == APPLY} - self.untrained.keys()
         encoders = {n for n in trained if self.program.net(n).kind == "encoder"}
-        wanted = encoders or trained  # heads alone, where the encoder is not trained
-        return [t for t in terms if reached[t] & wanted]
+        return frozenset(encoders or trained)
 
     def _summands(self, loss: str) -> Iterator[str]:
         """The parts that the loss is a sum of, sums and means over the batch taken apart."""
@@ -184,7 +189,7 @@ class _Finder:
                 elif net not in cut or (self._is_masked(node) and not cut[net]):
                     predictors[net] = None
                     continue
-                if self.program.net(net).kind == "encoder":
+                if net in self.embedding or self.program.net(net).kind == "encoder":
                     return True
             waiting.extend(node.references)
         return False

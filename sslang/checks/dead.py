@@ -19,10 +19,11 @@ def dead_values(module: Module, used: Mapping[str | None, frozenset[str]]) -> It
     """
     for name, recipe in module.recipes.items():
         bound = {s.target.name: s for s in recipe.body.statements if isinstance(s, tree.Binding)}
+        readers = _replaced_readers(module, bound)
         for dead, statement in bound.items():
             if dead in (*FIELDS, "loss", "features") or dead not in module.namespace.entries:
                 continue
-            reader = None if dead in used[name] else _replaced_reader(module, dead, bound)
+            reader = None if dead in used[name] else readers.get(dead)
             if reader is not None and not _is_read_by_an_heir(module, name, dead, used):
                 yield _dead(name, statement, reader)
 
@@ -46,17 +47,15 @@ def _bases(module: Module, name: str) -> set[str]:
     return found
 
 
-def _replaced_reader(
-    module: Module, dead: str, bound: Mapping[str, tree.Binding]
-) -> tree.Binding | None:
-    """What the same recipe gives a new value whose old one read the name."""
+def _replaced_readers(module: Module, bound: Mapping[str, tree.Binding]) -> dict[str, tree.Binding]:
+    """By name, what the recipe gives a new value that does not read it, as the old one did."""
+    found: dict[str, tree.Binding] = {}
     for name, statement in bound.items():
         entry = module.namespace.entries.get(name)
-        if name == dead or entry is None or dead in free_names(statement.value):
-            continue
-        if dead in free_names(entry.value):
-            return statement
-    return None
+        if entry is not None:
+            for read in free_names(entry.value) - free_names(statement.value) - {name}:
+                found.setdefault(read, statement)
+    return found
 
 
 def _dead(recipe: str, statement: tree.Binding, reader: tree.Binding) -> Diagnostic:

@@ -26,6 +26,8 @@ def temperatures(program: Program) -> Iterator[Diagnostic]:
         if not ends:
             continue
         lowest, highest = min(ends), max(ends)
+        if 0 < lowest and highest <= LARGEST:
+            continue  # the search for its place reads every declaration
         place = _place(program, node, name, ends)
         if lowest <= 0 and ("E523", place) not in reported:
             reported.add(("E523", place))

@@ -163,3 +163,9 @@ def test_what_a_trained_net_makes_of_content_is_none() -> None:
 )
 def test_rows_that_are_compared_are_a_matter_of_numbers(loss: str) -> None:
     assert outcome(f"loss = {loss}\n") == "undecided"
+
+
+def test_heads_may_collapse_where_the_encoder_is_cut() -> None:
+    body = "u = g(stop_grad(f(a)))\nv = g(stop_grad(f(b)))\n"
+    assert outcome(body + "loss = -cosine_similarity(u, stop_grad(v))\n") == "error"
+    assert outcome(body + "loss = -cosine_similarity(p(u), stop_grad(v))\n") == "note"

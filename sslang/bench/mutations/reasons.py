@@ -126,8 +126,6 @@ OTHER: dict[Key, str] = _merged(
     # Times.
     _all(_UNITS, "A run of eight epochs or more: short, as trials are",
          simclr="recipe cifar10.length", simsiam="recipe cifar10.length"),
-    _all(_UNITS, "60 steps are five epochs of 1 % of the labels",
-         simclrv2="recipe imagenet.finetune.length"),
     _all(_UNITS, "A warm-up of a tenth of an epoch: short, and one that is used",
          mocov3_vit="recipe imagenet.optimizer", simclr="recipe cifar10.optimizer",
          simclrv2="recipe imagenet.optimizer; recipe default.finetune.optimizer",
@@ -143,12 +141,7 @@ OTHER: dict[Key, str] = _merged(
          mocov3_vit="momentum; recipe resnet50_1000.momentum"),
 )  # fmt: skip
 
-_SIDE = (
-    "A term that gives no gradient is a constant to training: no node between the loss and "
-    "its stop_grad is reached from a trained net"
-)
 _VIEW = "A view that only `features` reads: both sides of the loss are of one view"
-_KEY = "A generator whose name the summand does not use: both sides are of one view"
 _LENGTH = (
     "Rows of any length, as a net gives them, are compared by their product and divided by "
     "a temperature (the analysis of row lengths knows)"
@@ -169,15 +162,14 @@ _POSITIVE = "The gradient reaches the loss through the positive alone: nothing p
 _MEAN = "A value to which its own mean is added: what was meant is to take it away"
 _AXES = "Axes of equal size: only names of axes would tell places of the key from the query's"
 _DEAD = "A right side that every recipe replaces is never read; it should be built once by itself"
-_SOON = "Less than an epoch of the data that the recipe declares"
 
 MISSED: dict[Key, str] = _merged(
     _all("drop a stop_grad",
          "The target of a cross entropy, a distribution of trained nets, has a gradient",
          swav="code"),
-    _all("detach a term of the loss", _SIDE,
-         barlow_twins="loss/1; loss/2; invariance; redundancy", invaspread="spread/1; spread/2",
-         vicreg="loss/1; loss/2; loss/3; loss/4; redundancy; spread"),
+    _all("detach a term of the loss",
+         "A term that gives no gradient is a constant to training, under a sum over rows, too",
+         invaspread="spread/1; spread/2"),
     _all("apply the net, not its average",
          "An average that `features` alone reads, where the target is of the trained net itself: "
          "DINO collapses so", dino="t"),
@@ -190,9 +182,6 @@ MISSED: dict[Key, str] = _merged(
     _all("exchange a view", _SHAPE,
          cmc="z_l/1; z_l/2; z_ab/1; z_ab/2; features/1; features/2; features/3; features/4"),
     _all("exchange a view", _VIEW, mocov1="q", mocov2="q", barlow_twins="c/1", vicreg="x"),
-    _all("exchange a key", _KEY,
-         byol="loss/1; loss/2", dino="loss/1", mocov3_vit="loss/1; loss/2",
-         simsiam="loss/1; loss/2", swav="loss/1", nnclr="loss/1; loss/2"),
     _all("drop a `where`",
          "A softmax over the products of rows with themselves: each row is its own best match",
          invaspread="spread"),
@@ -202,9 +191,9 @@ MISSED: dict[Key, str] = _merged(
          "`concat([queue, x])[-batch:]` is x, so that every term is about one row (E410)",
          swav="code"),
     _all("drop an l2_normalize", _LENGTH,
-         cmc="z_l; z_ab; <- memory_l; <- memory_ab", instdisc="z; <- memory", invaspread="online",
-         mocov1="online", mocov2="online", mocov3_vit="p; t", simclr="online", simclrv2="online",
-         densecl="<- places; q; s; r", nnclr="p"),
+         cmc="<- memory_l; <- memory_ab", instdisc="<- memory", invaspread="online",
+         mocov1="online", mocov2="online", mocov3_vit="t", simclr="online", simclrv2="online",
+         densecl="<- places; s; r"),
     _all("drop a temperature",
          "A target at a higher temperature than the logits: it is flatter, and all outputs "
          "become alike", dino="target"),
@@ -226,20 +215,10 @@ MISSED: dict[Key, str] = _merged(
     _all("plus for minus", _CONSTANT, vicreg="spread"),
     _all("plus for minus", _MEAN, dino="target", barlow_twins="standardize",
          vicreg="redundancy/1", mae="standardized"),
-    _all(_FORGET, "A recipe that evaluates, and no `features` (told at the start of a run)",
-         **dict.fromkeys(("byol", "cmc", "cpc", "dino", "mocov1", "mocov2", "mocov3_vit", "simclr",
-                          "simclrv2", "simsiam", "swav", "barlow_twins", "densecl", "mae", "nnclr",
-                          "vicreg"), "features")),
+    _all(_FORGET, "A recipe that evaluates, and no `features`",
+         barlow_twins="features", nnclr="features", vicreg="features"),
     _all(_FORGET, "`accuracy()` of features that are not `classes` wide",
          simclrv2="finetune.features; distill.features"),
-    _all(_UNITS, _SOON, cpc="recipe imagenet.length; recipe stl10.length",
-         mocov2="recipe imagenet_800.length", simclrv2="recipe imagenet_all_labels.finetune.length",
-         simsiam="recipe imagenet.length; recipe imagenet_800.length"),
-    _all(_UNITS, "A probe that is trained for " + _SOON[0].lower() + _SOON[1:],
-         **dict.fromkeys(("byol", "cmc", "cpc", "dino", "instdisc", "mocov1", "mocov2", "simclr",
-                          "simclrv2", "simsiam", "densecl", "mae"), "recipe imagenet.evaluate"),
-         mocov3_vit="recipe imagenet.evaluate; recipe resnet50_100.evaluate",
-         swav="recipe imagenet.evaluate; recipe imagenet_256.evaluate"),
     _all(_UNITS, _DEAD, dino="teacher_tau"),
     _all("drop a unit", _DEAD, dino="teacher_tau"),
     _all("bare arrow", _DEAD, dino="teacher_tau"),
@@ -249,8 +228,4 @@ MISSED: dict[Key, str] = _merged(
     _all("misspell a keyword", _DEAD, dino="teacher_tau/1; teacher_tau/2; teacher_tau/3",
          byol="b/1; b/2", barlow_twins="backbone/1; backbone/2", nnclr="backbone/1; backbone/2",
          vicreg="backbone/1; backbone/2"),
-    _all("misspell a keyword", "`method` takes `paper` and `labels`, and any other word too",
-         **dict.fromkeys(("byol", "cmc", "cpc", "dino", "instdisc", "invaspread", "mocov1",
-                          "mocov2", "mocov3_vit", "simclr", "simsiam", "swav", "barlow_twins",
-                          "densecl", "mae", "nnclr", "vicreg"), "method"), simclrv2="method/1"),
 )  # fmt: skip
