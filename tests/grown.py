@@ -106,6 +106,16 @@ GROWN = {
     "70,000 allowed findings": "loss = 1 " + "# allow E404 " * 70_000,
     "a name of 400,000 letters": "loss = " + "x" * 400_000,
     "an open bracket at the very end": "loss = mean(\n",
+    "400 heads with a loss each": VIEWS
+    + _each("head g{i} = mlp(64, 32)\nl{i} = nt_xent(g{i}(f([a, b])), 0.5)", 400)
+    + f"terms = [{_each('l{i}', 400, ', ')}]\nloss = sum(terms[i] for i in terms)",
+    "900 params that a recipe makes dead": VIEWS
+    + _each("param p{i} = {j}\nq{i} = p{i} * 2", 900)
+    + f"terms = [{_each('q{i}', 900, ', ')}]\n"
+    + "loss = nt_xent(f([a, b]), 0.5) + sum(terms[i] for i in terms)\nfeatures = f(a)\n"
+    + "recipe default : laptop {}\nrecipe r : laptop {\n"
+    + _each("p{i} = 7\nq{i} = 7", 900)
+    + "}",
     "sizes that grow": VIEWS
     + "fn g(x: [B, D]) = B"
     + " * 100000000000000" * 3

@@ -26,7 +26,7 @@ def temperatures(program: Program) -> Iterator[Diagnostic]:
         if not ends:
             continue
         lowest, highest = min(ends), max(ends)
-        if 0 < lowest and highest <= LARGEST:
+        if lowest > 0 and highest <= LARGEST:
             continue  # the search for its place reads every declaration
         place = _place(program, node, name, ends)
         if lowest <= 0 and ("E523", place) not in reported:
