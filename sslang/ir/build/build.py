@@ -93,8 +93,17 @@ def _nets(training: Context, evaluation: Context) -> dict[str, BuiltNet]:
         other = evaluation.nets.get(name)
         if other is not None and other is not net:
             both = agreed(net.arguments, other.arguments, net.flexible)
+            if both is None:
+                evaluation.diagnostics.append(_differs(net, other))
             net.arguments = net.arguments if both is None else both
     return nets
+
+
+def _differs(net: BuiltNet, other: BuiltNet) -> Diagnostic:
+    """E305 for a net that the step and `features` apply to inputs that do not fit one net."""
+    labels = (Label(net.first_use, f"used on {net.input} here"),) if net.first_use else ()
+    message = f"the net `{net.name}` is for {net.input}, and `features` gives it {other.input}"
+    return Diagnostic("E305", message, other.first_use, labels)
 
 
 def _program(part: _Part, resolved: Resolved, text: str, settings: dict[str, str]) -> Program:

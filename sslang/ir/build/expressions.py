@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from sslang.diagnostics import Span, nearest
 from sslang.ir.build import calls, families, habits, names, nets, operators, states, tensors
 from sslang.ir.build.context import MAX_LEVELS, Context, Scope
+from sslang.ir.build.specials import SPECIALS
 from sslang.ir.build.values import (
     Arrow,
     Branch,
@@ -19,11 +20,13 @@ from sslang.ir.build.values import (
     Initial,
     NetSlice,
     Part,
+    Special,
     State,
     Value,
     View,
     describe,
 )
+from sslang.model.recipe import FIELDS as FIELDS_OF_RECIPES
 from sslang.ops.nets import PARTS
 from sslang.ops.schedules import Ramp, Schedule, Sequence
 from sslang.syntax import tree
@@ -215,6 +218,8 @@ def _conditional(ctx: Context, node: tree.Conditional, scope: Scope) -> Any:
 def _call(ctx: Context, node: tree.Call, scope: Scope) -> Any:
     if isinstance(node.function, tree.Attribute):
         function = _attribute(ctx, node.function, scope, node)
+    elif _is_form(node.function, scope):
+        function = Special(node.function.name)
     else:
         function = evaluate(ctx, node.function, scope)
     if _reduces_generator(function, node):
@@ -240,6 +245,16 @@ def _call(ctx: Context, node: tree.Call, scope: Scope) -> Any:
         else:
             named[argument.name] = (value, argument.value.span)
     return calls.call(ctx, function, positional, named, node.span)
+
+
+def _is_form(function: tree.Node, scope: Scope) -> TypeGuard[tree.Name]:
+    """Whether a form is called that a field of recipes is also named after: `groups(32)`."""
+    return (
+        isinstance(function, tree.Name)
+        and function.name in FIELDS_OF_RECIPES
+        and function.name in SPECIALS
+        and function.name not in scope.local
+    )
 
 
 def _reduces_generator(function: Any, node: tree.Call) -> bool:
