@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sslang.diagnostics import Diagnostic, Label, Span, meant, nearest
+from sslang.model.habits import field_hint
 from sslang.model.recipe import FIELDS
 from sslang.model.resolve import (
     ENTRIES_A_STEP,
@@ -121,8 +122,8 @@ def _overlay(
                         "E205",
                         message,
                         statement.target.span,
-                        hint=nearest(name, known),
-                        fix=meant(name, known, statement.target.span),
+                        hint=field_hint(name) or nearest(name, known),
+                        fix=None if field_hint(name) else meant(name, known, statement.target.span),
                     )
                 )
             continue
@@ -174,7 +175,7 @@ def _override(result: Resolved, overrides: Sequence[tree.Binding | tree.Nested])
             continue
         name = override.target.name
         if name not in entries and name not in FIELDS:
-            hint = nearest(name, [*entries, *FIELDS])
+            hint = field_hint(name) or nearest(name, [*entries, *FIELDS])
             message = f"the spec declares no `{name}`"
             result.diagnostics.append(Diagnostic("E205", message, override.target.span, hint=hint))
             continue

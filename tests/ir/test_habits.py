@@ -75,6 +75,8 @@ def test_what_has_one_equivalent_is_mended(written: str, mended: str) -> None:
         ("len(x)", "sizes have names"),
         ("mean(randn(4, 4))", "draw_normal"),
         ("mean(softmax(x, dim = 1))", "along the last axis"),
+        ("mean(mse_loss(x, y))", "mean((x - y)**2)"),
+        ("mean(stop_grad(online))", "`online(x)`"),
         ("info_nce(0.1, x, y)", "info_nce(q: [B, D], k: [B, D], negatives: [N, D], temperature)"),
     ],
 )
@@ -83,6 +85,22 @@ def test_what_has_none_is_explained(written: str, words: str) -> None:
     assert len(found) == 1, found
     assert words in found[0].hint
     assert found[0].fix is None
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("head h = linear(64, 32)", "the width of the input follows"),
+        ("view c = random_resized_crop(32) | horizontal_flip(0.5)", "`horizontal_flip @ 0.5`"),
+        ("recipe default : laptop { drop_last = true }", "`last_batch = drop`"),
+        ("recipe default : laptop { epochs = 3 }", "`length = 100 epochs`"),
+        ("recipe default : laptop { weight_decay = 0.1 }", "argument of the optimizer"),
+    ],
+)
+def test_what_other_libraries_call_it(line: str, words: str) -> None:
+    more = "mean(h(f(a)))" if "head" in line else "mean(f(c))" if "view" in line else "0"
+    found = check_file(Source("x.ssl", SPEC.format(more) + line + "\n"))
+    assert any(words in d.hint for d in found), found
 
 
 @pytest.mark.parametrize(

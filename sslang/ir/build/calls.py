@@ -32,6 +32,11 @@ from sslang.model.recipe import Word as Configuration
 from sslang.ops import Primitive
 from sslang.syntax import tree
 
+_ARGUMENTS = {
+    "net": "the width of the input follows from the use; `linear(64)` has its output's alone",
+    "view": "the probability of an operation is written after it: `horizontal_flip @ 0.5`",
+}
+
 Given = Sequence[tuple[Any, Span]]
 Named = Mapping[str, tuple[Any, Span]]
 
@@ -154,10 +159,11 @@ def bind(
 ) -> dict[str, Any]:
     """Arguments by parameter, each accepted by its annotation; E303, E301 where they do not fit."""
     name = primitive.name
-    if len(positional) > len(order):
-        ctx.fail(
-            "E303", f"`{name}` takes at most {len(order)} arguments", positional[len(order)][1]
-        )
+    if len(positional) > len(order) or (name == "linear" and len(positional) > 1):
+        most = 1 if name == "linear" else len(order)
+        hint = _ARGUMENTS.get(primitive.kind, "")
+        message = f"`{name}` takes at most {most} argument{'s' if most != 1 else ''} by place"
+        ctx.fail("E303", message, positional[most][1], hint=hint)
     given = dict(zip(order, positional, strict=False))
     for key, value in named.items():
         if key not in order:

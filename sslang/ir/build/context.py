@@ -93,7 +93,8 @@ class Context:
         fix: Fix | None = None,
     ) -> NoReturn:
         if span is not None and self.called and span.source is not self.called[0].source:
-            labels = (*labels, Label(self.called[0], "called here"))
+            labels = (*labels, Label(span, "in this function"))
+            span = self.called[0]
         raise DiagnosticError(Diagnostic(code, message, span, tuple(labels), hint, fix))
 
     def step(self, span: Span | None) -> None:

@@ -63,6 +63,10 @@ _NAMES = {
 
 # Names for which no other name stands.
 _NAME_HINTS = {
+    "mse_loss": "write `mean((x - y)**2)`",
+    "masked_fill": "reductions take `where = mask`, and `where(mask, x, y)` chooses",
+    "CosineSimilarity": "`cosine_similarity(x, y)` is the cosine of rows",
+    "cosine_sim": "`cosine_similarity(x, y)` is the cosine of rows",
     "self": "a spec has no objects; nets are called by their names",
     "super": "a spec has no objects; nets are called by their names",
     "len": "sizes have names: `batch`, `dataset`, or the capitals of a `fn`: `(x: [B, D])`",

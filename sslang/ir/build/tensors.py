@@ -10,7 +10,7 @@ from typing import Any
 from sslang.diagnostics import Label, Span
 from sslang.ir.build import undefined
 from sslang.ir.build.context import Context
-from sslang.ir.build.values import Family, State, Value, View, describe
+from sslang.ir.build.values import Branch, BuiltNet, Family, NetSlice, State, Value, View, describe
 from sslang.ir.graph import LATCH, READ, SCHEDULE, SIZE, WEIGHT, Operand
 from sslang.ops import PRIMITIVES, Misfit, Primitive
 from sslang.ops.schedules import Combined, Schedule
@@ -69,7 +69,11 @@ def as_operand(ctx: Context, value: Any, span: Span) -> tuple[Operand, TensorTyp
     if isinstance(value, View):
         ctx.fail("E301", f"`{value.key}` is a view; a tensor is due here", span,
                  hint="apply a net to the view first")  # fmt: skip
-    ctx.fail("E301", f"{describe(value)} stands where a tensor is due", span)
+    hint = ""
+    if isinstance(value, BuiltNet | Branch | NetSlice):
+        name = value.net.name if isinstance(value, NetSlice) else value.name
+        hint = f"apply it to a view or a tensor: `{name or 'f'}(x)`"
+    ctx.fail("E301", f"{describe(value)} stands where a tensor is due", span, hint=hint)
 
 
 def op(
