@@ -27,7 +27,7 @@ view a = {chain}
 encoder f = resnet18(width = 0.125, stem = small)
 loss = mean(f(a))
 features = {features}
-recipe default : laptop {{ }}
+recipe default : laptop {{ data = image_folder("of any size") }}
 """
 ROWS = 6
 
