@@ -15,6 +15,7 @@ from sslang.checks.frozen import frozen
 from sslang.checks.gradient import cut_averages, untrained
 from sslang.checks.growth import growth
 from sslang.checks.halves import half_cosines
+from sslang.checks.inert import never_in_force
 from sslang.checks.method_line import method_line
 from sslang.checks.negatives import negatives
 from sslang.checks.places import places
@@ -62,12 +63,14 @@ def check_file(source: Source) -> list[Diagnostic]:
     used: dict[str | None, frozenset[str]] = {}
     recipes: list[str | None] = [*module.recipes] or [None]
     steps = 0
+    replaced = set(module.namespace.entries)
     for recipe in recipes:
         if steps > MAX_STEPS:
             break
         resolved = resolve(module, recipe)
         program = build(resolved)
         steps += resolved.work.steps
+        replaced = {n for n in replaced if resolved.namespace.entries[n].layer != "spec"}
         by_recipe[recipe] = [*check_program(program), *growth(resolved)]
         used[recipe] = program.used
     found = [*method_line(module), *_merged(by_recipe)]
@@ -77,6 +80,7 @@ def check_file(source: Source) -> list[Diagnostic]:
         found.extend(_unused(module, set().union(*used.values())))
         found.extend(dead_values(module, used))
         found.extend(summands(module))
+        found.extend(never_in_force(module, replaced))
     unique = silenced(source, found)
     return sorted(unique, key=lambda d: (d.span is None, d.span.start if d.span else 0))
 

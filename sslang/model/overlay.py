@@ -26,22 +26,26 @@ def resolve(
     module: Module, recipe: str | None = None, overrides: Sequence[tree.Binding | tree.Nested] = ()
 ) -> Resolved:
     """Lay the recipe (`default` if none is named and there is one), then the overrides, over."""
-    found: list[Diagnostic] = []
+    result = file_alone(module, tuple(o.span.text for o in overrides))
+    name = recipe if recipe is not None else ("default" if "default" in module.recipes else None)
+    if name is not None:
+        result.recipe = name
+        chain = _linear(module, name, result.diagnostics)
+        for layer, own in chain:
+            _overlay(result, layer.body.statements, layer.name, own, result.namespace.entries)
+    _override(result, overrides)
+    return result
+
+
+def file_alone(module: Module, overrides: tuple[str, ...] = ()) -> Resolved:
+    """What the file declares, before any recipe."""
     entries = dict(module.namespace.entries)
     namespace = Namespace(entries, module.namespace.parent)
     blocks = {n: replace(p, entries=dict(p.entries)) for n, p in module.phases.items()}
     result = Resolved(
-        module, None, namespace, tuple(o.span.text for o in overrides), found,
-        list(module.writes), list(module.assumes), blocks,
-    )  # fmt: skip
+        module, None, namespace, overrides, [], list(module.writes), list(module.assumes), blocks
+    )
     result.work.steps += len(entries) // ENTRIES_A_STEP
-    name = recipe if recipe is not None else ("default" if "default" in module.recipes else None)
-    if name is not None:
-        result.recipe = name
-        chain = _linear(module, name, found)
-        for layer, own in chain:
-            _overlay(result, layer.body.statements, layer.name, own, result.namespace.entries)
-    _override(result, overrides)
     return result
 
 

@@ -6,6 +6,29 @@ from sslang.diagnostics.code import Code, Example
 
 ALL = (
     Code(
+        "E435",
+        "view that no loss sees",
+        "The view is drawn at random, as views are for training, and only `features` reads it, "
+        "where nothing is drawn. Mostly one view was written where the other was meant, so that a "
+        "loss compares a view with itself: the positives are then the same image twice, and the "
+        "loss falls at once. A view for evaluation alone is made by operations that draw nothing.",
+        "warning",
+        Example(
+            """\
+q = l2_normalize(g(f(b)))
+k = l2_normalize(g(f(b)))
+loss = info_nce_batch(q, stop_grad(k), 0.2)
+features = f(a)
+""",
+            """\
+q = l2_normalize(g(f(a)))
+k = l2_normalize(g(f(b)))
+loss = info_nce_batch(q, stop_grad(k), 0.2)
+features = f(a)
+""",
+        ),
+    ),
+    Code(
         "E403",
         "two writes",
         "A state has at most one write. With two the value of the next step would depend on "

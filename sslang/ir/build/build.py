@@ -76,6 +76,7 @@ def _phase(resolved: Resolved) -> _Part:
         embedding = _embedding(training, features)
         if embedding is not None:
             outputs["embedding"] = embedding
+    evaluation.diagnostics.extend(_seen_by_no_loss(resolved, training, evaluation))
     contexts = (recipe_context, training, evaluation)
     nets = _nets(training, evaluation)
     touched = {key: e for c in contexts for key, e in c.touched.items()}
@@ -97,6 +98,24 @@ def _nets(training: Context, evaluation: Context) -> dict[str, BuiltNet]:
                 evaluation.diagnostics.append(_differs(net, other))
             net.arguments = net.arguments if both is None else both
     return nets
+
+
+def _seen_by_no_loss(
+    resolved: Resolved, training: Context, evaluation: Context
+) -> Iterator[Diagnostic]:
+    """E435 for a view that only `features` reads, though its chain is drawn at random."""
+    if any(d.is_error for c in (training, evaluation) for d in c.diagnostics):
+        return
+    for key, entry in evaluation.touched.items():
+        if entry.kind != "view" or key in training.touched:
+            continue
+        context = Context(resolved, "training")
+        with context.collecting():
+            lookup(context, entry.name, entry.span, Scope())
+        if any(node.setting("site") is not None for node in context.nodes):
+            message = f"no loss sees the view `{entry.name}`: `features` alone reads it"
+            yield Diagnostic("E435", message, entry.span, (),
+                             "let the loss read it, or evaluate a view that it reads")  # fmt: skip
 
 
 def _differs(net: BuiltNet, other: BuiltNet) -> Diagnostic:
