@@ -1,4 +1,4 @@
-"""What a recipe's `data` says about its images before they are read: how many, and how large."""
+"""What a recipe's `data` says about its images before they are read: number, size, classes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ class Declared:
     images: int
     labelled: int
     side: int | None
+    classes: int | None
 
 
 _DATA: dict[type[words.Word], Declared] = {
-    words.Embedded: Declared(3226, 1758, 32),
-    words.Cifar10: Declared(50_000, 50_000, 32),
-    words.Cifar100: Declared(50_000, 50_000, 32),
-    words.Stl10: Declared(105_000, 5_000, 96),
-    words.FashionMnist: Declared(60_000, 60_000, 28),
-    words.ImageNet: Declared(1_281_167, 1_281_167, None),
+    words.Embedded: Declared(3226, 1758, 32, 10),
+    words.Cifar10: Declared(50_000, 50_000, 32, 10),
+    words.Cifar100: Declared(50_000, 50_000, 32, 100),
+    words.Stl10: Declared(105_000, 5_000, 96, 10),
+    words.FashionMnist: Declared(60_000, 60_000, 28, 10),
+    words.ImageNet: Declared(1_281_167, 1_281_167, None, None),
 }
 
 
@@ -35,6 +36,13 @@ def side(program: Program) -> int | None:
     recipe = program.spec.recipe
     known = _DATA.get(type(recipe.data)) if recipe is not None else None
     return known.side if known is not None else None
+
+
+def classes(program: Program) -> int | None:
+    """How many classes the data have, where that is known; ImageNet may be a part of it."""
+    recipe = program.spec.recipe
+    known = _DATA.get(type(recipe.data)) if recipe is not None else None
+    return known.classes if known is not None else None
 
 
 def images(program: Program) -> int | None:

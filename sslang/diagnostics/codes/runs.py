@@ -160,8 +160,8 @@ recipe default : laptop { batch = 32 }
         "cannot be evaluated",
         "The evaluation does not fit the data or the features: no labelled images, fewer "
         "than two classes, fewer neighbours than k, or `accuracy` on features that are not "
-        "one for each class. It is found when the run starts, with the evaluation of the "
-        "nets as drawn, and not after the last epoch.",
+        "one for each class. The check finds it where the data declare their classes; "
+        "else it is found when the run starts, not after the last epoch.",
         example=Example(
             """\
 method "example" (labels = true)
@@ -183,7 +183,6 @@ loss = label_cross_entropy(classifier(narrow(f(a))), label)
 features = classifier(narrow(f(a)))
 recipe default : laptop { evaluate = accuracy() }
 """,
-            found="start",
         ),
     ),
 )
