@@ -34,6 +34,8 @@ from sslang.ir.program import Program
 from sslang.model.overlay import resolve
 from sslang.model.recipe import FIELDS
 from sslang.model.resolve import STATES, Entry, Module, load
+from sslang.syntax import tree
+from sslang.syntax.rename import free_names
 
 MAX_STEPS = 60_000  # of all recipes, so that a check ends in two seconds
 
@@ -122,14 +124,26 @@ def _taken_away(entry: Entry) -> Fix | None:
     return removal(Span(entry.span.source, start, entry.value.span.end))
 
 
+def _is_named(module: Module, name: str) -> bool:
+    """Whether a recipe sets the name, or a right side that is itself unused reads it."""
+    blocks = [recipe.body for recipe in module.recipes.values()]
+    bodies: list[tree.Node] = [statement for block in blocks for statement in block.statements]
+    bodies += [e.value for e in module.namespace.entries.values() if e.name != name]
+    bodies += [e.value for phase in module.phases.values() for e in phase.entries.values()]
+    bodies += [write.value for write in module.writes]
+    set_here = any(isinstance(b, tree.Binding) and b.target.name == name for b in bodies)
+    return set_here or any(name in free_names(body) for body in bodies)
+
+
 def _unused(module: Module, used: set[str]) -> Iterator[Diagnostic]:
     for name, entry in module.namespace.entries.items():
         if name not in used and name not in ("loss", "features"):
             message = f"`{name}` is used under no recipe"
             if entry.kind in STATES and name in {w.target.name for w in module.writes}:
                 message += ": it is written, and nothing reads it"
-            yield Diagnostic("E207", message, entry.span, hint="take it away, or use it",
-                             fix=_taken_away(entry))  # fmt: skip
+            fix = None if _is_named(module, name) else _taken_away(entry)
+            hint = "take it away, or use it"
+            yield Diagnostic("E207", message, entry.span, hint=hint, fix=fix)
     for phase in module.phases.values():
         for name, entry in phase.entries.items():
             if f"{phase.name}.{name}" not in used and name not in (*FIELDS, "loss", "features"):

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sslang.checks.selected import covers
-from sslang.diagnostics import Diagnostic, Label, Span
+from sslang.diagnostics import Diagnostic, Fix, Label, Span
 from sslang.diagnostics.fix import wrapped
 from sslang.ir.graph import APPLY, WEIGHT, Graph, Node
-from sslang.ir.program import Program
+from sslang.ir.program import NetPlan, Program
 from sslang.types import TensorType
 
 _CUTS = frozenset(("stop_grad", "argmax", "read", "latch"))
@@ -32,7 +32,16 @@ def cut_averages(program: Program) -> Iterator[Diagnostic]:
         message = f"the average `{branch}` enters the loss without stop_grad"
         yield Diagnostic("E401", message, node.span, labels,
                          f"write `stop_grad({branch}(...))`",
-                         wrapped(node.span, "stop_grad(", ")") if node.span else None)  # fmt: skip
+                         _cut(program, node, averages))  # fmt: skip
+
+
+def _cut(program: Program, node: Node, averages: Mapping[str, NetPlan]) -> Fix | None:
+    """`stop_grad` around the application, unless the same text applies a trained net, too."""
+    place = node.span
+    others = (n.setting("net") for n in program.step.nodes if n.op == APPLY and n.span == place)
+    if place is None or any(net not in averages for net in others):
+        return None
+    return wrapped(place, "stop_grad(", ")")
 
 
 def untrained(program: Program) -> Iterator[Diagnostic]:

@@ -76,6 +76,10 @@ class _Powers:
             case tree.Call(tree.Name("cosine" | "linear" | "piecewise"), arguments):
                 values = (a.value for a in arguments if a.name in (None, "values"))
                 return max(map(self.of, values), default=0.0)
+            case tree.Conditional(value, _, otherwise):
+                return max(self.of(value), self.of(otherwise))
+            case tree.Binary("<" | ">" | "<=" | ">=" | "==" | "!=", _, _):
+                return 0.0
         return max(map(self.of, node.children()), default=0.0)
 
     def _named(self, name: str) -> float:

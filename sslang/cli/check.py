@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from sslang.cli.shared import (
 )
 from sslang.diagnostics import Diagnostic, DiagnosticError, to_json
 from sslang.diagnostics.render import concise, github
+from sslang.diagnostics.silence import without_allowed
 
 _LINES: dict[str, Callable[[Diagnostic], str]] = {"concise": concise, "github": github}
 MAX_ROUNDS = 20  # of fixes that make room for others
@@ -70,7 +73,9 @@ def _probed(spec: str, *, quiet: bool) -> tuple[list[dict[str, object]], list[Di
     from sslang.model.resolve import read
 
     share_cores()
-    probed, found = probe_file(read(Path(spec)))
+    source = read(Path(spec))
+    probed, found = probe_file(source)
+    found = without_allowed(source, found)
     if not quiet:
         for verdict in probed:
             print(f"{spec}: {verdict.line()}", file=sys.stderr)
@@ -86,12 +91,17 @@ def _summary(specs: int, found: list[Diagnostic], made: int) -> str:
 
 
 def mend(path: Path) -> int:
-    """Make the safe fixes of a file, until none is left; how many were made."""
+    """Make the safe fixes of a file, until none is left; how many were made.
+
+    Ends of lines, a byte-order mark, the mode and a link to the file stay as they are.
+    """
     from sslang.checks import check_file
     from sslang.diagnostics.fix import apply
     from sslang.model.resolve import read
 
     total = 0
+    if path.is_symlink():
+        path = path.resolve()
     for _ in range(MAX_ROUNDS):
         source = read(path)
         text, made = apply(source, [d.fix for d in check_file(source) if d.fix is not None])
@@ -106,7 +116,14 @@ def _write(path: Path, text: str) -> None:
     """Whole or not at all, by a file beside it."""
     beside = path.with_name(f".{path.name}.fix")
     try:
-        beside.write_text(text, encoding="utf-8", newline="")
+        old = path.read_bytes()
+        new = text.encode("utf-8")
+        if b"\r\n" in old:
+            new = new.replace(b"\n", b"\r\n")
+        if old.startswith(codecs.BOM_UTF8):
+            new = codecs.BOM_UTF8 + new
+        beside.write_bytes(new)
+        shutil.copymode(path, beside)
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)

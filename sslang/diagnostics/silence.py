@@ -9,21 +9,24 @@ from sslang.diagnostics.codes import CODES
 from sslang.diagnostics.diagnostic import Diagnostic
 from sslang.diagnostics.source import Source, Span
 
+_ELSEWHERE = frozenset(("E411",))  # warnings that the probe gives, and no check of the text
 _ALLOW = re.compile(r"#[ \t]*allow[ \t]+(\w+)[ \t]*:?[ \t]*([^\n#]*)")
 
 
 def silenced(source: Source, found: Sequence[Diagnostic]) -> list[Diagnostic]:
     """The findings that remain; E213 for an `allow` that allows nothing."""
-    allowed = {(line, code): span for line, code, reason, span in _allows(source) if reason}
-    used: set[tuple[int, str]] = set()
-    left: list[Diagnostic] = []
-    for diagnostic in found:
-        at = _place(diagnostic, source)
-        if at in allowed and not diagnostic.is_error:
-            used.add(at)
-        else:
-            left.append(diagnostic)
-    return left + list(_idle(source, used))
+    left = without_allowed(source, found)
+    kept = {id(diagnostic) for diagnostic in left}
+    used = {_place(d, source) for d in found if id(d) not in kept}
+    # With an error, or recipes left out, not every check was made.
+    whole = not any(d.is_error or d.code == "E518" for d in found)
+    return left + list(_idle(source, used, whole=whole))
+
+
+def without_allowed(source: Source, found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """The findings but for the warnings and notes that their line allows."""
+    allowed = {(line, code) for line, code, reason, _ in _allows(source) if reason}
+    return [d for d in found if d.is_error or _place(d, source) not in allowed]
 
 
 def _place(diagnostic: Diagnostic, source: Source) -> tuple[int, str]:
@@ -38,7 +41,7 @@ def _allows(source: Source) -> Iterator[tuple[int, str, str, Span]]:
         yield span.line, match.group(1), match.group(2).strip(), span
 
 
-def _idle(source: Source, used: set[tuple[int, str]]) -> Iterator[Diagnostic]:
+def _idle(source: Source, used: set[tuple[int, str]], *, whole: bool) -> Iterator[Diagnostic]:
     for line, code, reason, span in _allows(source):
         if code not in CODES:
             yield Diagnostic("E213", f"there is no code `{code}`", span)
@@ -48,6 +51,6 @@ def _idle(source: Source, used: set[tuple[int, str]]) -> Iterator[Diagnostic]:
         elif not reason:
             hint = f"write `# allow {code}: why it is meant`"
             yield Diagnostic("E213", "it gives no reason", span, hint=hint)
-        elif (line, code) not in used:
+        elif whole and code not in _ELSEWHERE and (line, code) not in used:
             yield Diagnostic("E213", f"nothing on this line gives {code}", span,
                              hint="take it away")  # fmt: skip

@@ -15,7 +15,9 @@ def first_loss(learner: Learner, loss: float, rows: int) -> tuple[dict[str, floa
     """
     sizes = {"batch": rows, "dataset": learner.method.dims["dataset"]}
     expected = expected_loss(learner.program, sizes)
-    if expected is None or not math.isfinite(loss) or loss <= FAR * expected.loss:
+    if expected is None or not math.isfinite(loss) or expected.loss <= 0:
+        return {}, ""
+    if loss <= FAR * expected.loss:
         return {}, ""
     metrics = {"train/loss_at_init": loss, "train/loss_expected": expected.loss}
     text = (

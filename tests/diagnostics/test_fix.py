@@ -86,3 +86,47 @@ def test_check_counts_what_could_be_mended(tmp_path: Path, form: str) -> None:
     assert path.read_text() == MISTAKES
     assert ("`--fix` mends" in done.output) == (form != "json")
     assert "E303" in done.output
+
+
+def test_what_a_recipe_sets_is_not_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "x.ssl"
+    text = """method "x"
+param temperature = 0.1
+param temperature2 = 0.5
+view a, b = simclr_views(32)
+encoder f = resnet18(width = 0.25, stem = small)
+head g = mlp(64, 32)
+loss = nt_xent(l2_normalize(g(f([a, b]))), temperature2)
+recipe default : laptop { temperature = 0.2 }
+"""
+    path.write_text(text)
+    assert mend(path) == 0
+    assert path.read_text() == text
+
+
+def test_an_average_in_a_function_of_nets_is_not_cut_for_all(tmp_path: Path) -> None:
+    path = tmp_path / "x.ssl"
+    text = """method "x"
+view a, b = simclr_views(32)
+encoder f = resnet18(width = 0.25, stem = small)
+branch target = ema(f, 0.99)
+fn embed(net, x) = l2_normalize(net(x))
+loss = info_nce_batch(embed(f, a), embed(target, b), 0.2)
+"""
+    path.write_text(text)
+    assert [d.code for d in check_file(Source("x.ssl", text))] == ["E401"]
+    assert mend(path) == 0
+
+
+def test_bytes_that_no_fix_is_about_stay(tmp_path: Path) -> None:
+    """Ends of lines, the byte-order mark, the mode, and a link."""
+    path, link = tmp_path / "x.ssl", tmp_path / "link.ssl"
+    path.write_bytes(b"\xef\xbb\xbf" + MISTAKES.replace("\n", "\r\n").encode())
+    path.chmod(0o600)
+    link.symlink_to(path)
+    assert mend(link) == 7
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o600
+    data = path.read_bytes()
+    assert data.startswith(b"\xef\xbb\xbfmethod")
+    assert data.count(b"\n") == data.count(b"\r\n") > 5

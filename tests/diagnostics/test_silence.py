@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sslang.checks import check_file
-from sslang.diagnostics import Source
+from sslang.diagnostics import Diagnostic, Source, Span
+from sslang.diagnostics.silence import without_allowed
 
 SPEC = """method "x"
 view a, b = simclr_views(32)
@@ -36,3 +37,17 @@ def test_a_warning_is_silenced_with_a_reason() -> None:
 )
 def test_an_allow_that_allows_nothing_is_a_warning(comment: str, codes: list[str]) -> None:
     assert _codes(comment) == codes
+
+
+def test_with_an_error_no_allow_is_called_idle() -> None:
+    text = SPEC.format(comment="  # allow E404: random negatives are the point")
+    broken = text.replace("0.2)", "tmperature)")
+    assert [d.code for d in check_file(Source("x.ssl", broken))] == ["E201"]
+
+
+def test_what_the_probe_alone_finds_may_be_allowed() -> None:
+    source = Source("x.ssl", SPEC.format(comment="  # allow E411: seen"))
+    assert [d.code for d in check_file(source)] == ["E404"]
+    line = source.text.index("queue")
+    found = Diagnostic("E411", "some starts collapse", Span(source, line, line + 5))
+    assert without_allowed(source, [found]) == []

@@ -170,6 +170,7 @@ def test_what_goes_token_by_token_is_allowed(text: str) -> None:
     ("text", "code", "words"),
     [
         ("mean(p)", "E313", "`mean` mixes tokens"),
+        ("mean(where(mask[:, none], p, blank))", "E313", "`mean` mixes tokens"),
         ("mean(p, axis = 1)[0, 0]", "E313", "`mean` mixes tokens"),
         ("mean(p @ p.T)", "E313", "mixes tokens"),
         ("mean(flatten(p, 0, 1))", "E313", "`flatten` mixes tokens"),

@@ -41,6 +41,9 @@ def build(resolved: Resolved) -> Program:
     Phases after the first are in `later`; all share one text and one hash.
     """
     parts = [_phase(phase) for phase in resolved.phases()]
+    seen = {entry.name for part in parts for entry in part.training.touched.values()}
+    for part in parts:
+        part.contexts[-1].diagnostics.extend(_seen_by_no_loss(part, seen))
     text = resolved_text(resolved, [(p.resolved, p.touched) for p in parts])
     settings = settings_text(resolved, parts[0].touched)
     found = _agree(parts)
@@ -76,7 +79,6 @@ def _phase(resolved: Resolved) -> _Part:
         embedding = _embedding(training, features)
         if embedding is not None:
             outputs["embedding"] = embedding
-    evaluation.diagnostics.extend(_seen_by_no_loss(resolved, training, evaluation))
     contexts = (recipe_context, training, evaluation)
     nets = _nets(training, evaluation)
     touched = {key: e for c in contexts for key, e in c.touched.items()}
@@ -100,16 +102,17 @@ def _nets(training: Context, evaluation: Context) -> dict[str, BuiltNet]:
     return nets
 
 
-def _seen_by_no_loss(
-    resolved: Resolved, training: Context, evaluation: Context
-) -> Iterator[Diagnostic]:
-    """E435 for a view that only `features` reads, though its chain is drawn at random."""
-    if any(d.is_error for c in (training, evaluation) for d in c.diagnostics):
+def _seen_by_no_loss(part: _Part, seen: set[str]) -> Iterator[Diagnostic]:
+    """E435 for a view that only `features` reads, though its chain is drawn at random.
+
+    `seen` are the names that the step of some phase reads.
+    """
+    if any(d.is_error for context in part.contexts for d in context.diagnostics):
         return
-    for key, entry in evaluation.touched.items():
-        if entry.kind != "view" or key in training.touched:
+    for entry in part.contexts[-1].touched.values():
+        if entry.kind != "view" or entry.name in seen:
             continue
-        context = Context(resolved, "training")
+        context = Context(part.resolved, "training")
         with context.collecting():
             lookup(context, entry.name, entry.span, Scope())
         if any(node.setting("site") is not None for node in context.nodes):
@@ -304,7 +307,7 @@ def _embedding(training: Context, features: Graph) -> str | None:
         if node.op == APPLY:
             same = applied.get(node.setting("net"))
             alone = node.name == features.outputs["features"]
-            if same is None or not (alone or same.type == node.type):
+            if same is None or same.setting("keep") or not (alone or same.type == node.type):
                 return None
             made[node.name] = same
         elif isinstance(node.type, TensorType):

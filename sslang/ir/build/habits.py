@@ -115,7 +115,7 @@ def method_fix(name: str, whole: Span, value: Span, arguments: Sequence[Span]) -
         return replacement(whole, f"{name}({', '.join([text, *map(_renamed, texts)])})")
     if name in _PRODUCTS and len(texts) == 1:
         other = f"({texts[0]})" if " " in texts[0] else texts[0]
-        return replacement(whole, f"{value.text} @ {other}")
+        return replacement(whole, f"({value.text} @ {other})")  # what stands beside binds tighter
     if name in _WITHOUT_ARGUMENTS and not texts:
         inner = value.text if name == "t" else text
         return replacement(whole, _WITHOUT_ARGUMENTS[name].format(x=inner))

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from sslang.diagnostics import Span
 from sslang.ir.build.context import Context
 from sslang.ir.graph import Operand
-from sslang.types import TensorType
+from sslang.types import TensorType, Type
 
 _BY_ENTRY = frozenset((
     "add", "subtract", "multiply", "divide", "modulo", "power", "negative", "exp", "log", "sqrt",
@@ -77,12 +77,18 @@ def _is_mask(ctx: Context, operand: Operand, mask: str) -> bool:
     name = operand
     while isinstance(name, str) and name != mask:
         node = ctx.node(name)
-        if node.op != "index" or not _only_new_axes(node.setting("items")):
+        if node.op != "index":
             return False
-        name = node.inputs[0]
+        before = ctx.node(str(node.inputs[0]))
+        if not _only_new_axes(node.setting("items"), before.type):
+            return False
+        name = before.name
     return name == mask
 
 
-def _only_new_axes(items: tuple[object, ...]) -> bool:
+def _only_new_axes(items: tuple[object, ...], type_: Type) -> bool:
+    """Whether a subscript adds axes after all that the value has, and does nothing else."""
     whole = [i for i in items if i is Ellipsis or i == slice(None)]
-    return items[: len(whole)] == tuple(whole) and all(i is None for i in items[len(whole) :])
+    rank = type_.rank if isinstance(type_, TensorType) else 0
+    reaches = Ellipsis in whole or len(whole) == rank
+    return reaches and items == (*whole, *[None] * (len(items) - len(whole)))
