@@ -7,7 +7,17 @@ from dataclasses import replace
 from typing import Any, TypeGuard
 
 from sslang.diagnostics import Span, nearest
-from sslang.ir.build import calls, families, habits, names, nets, operators, states, tensors
+from sslang.ir.build import (
+    calls,
+    families,
+    habits,
+    names,
+    nets,
+    operators,
+    records,
+    states,
+    tensors,
+)
 from sslang.ir.build.context import MAX_LEVELS, Context, Scope
 from sslang.ir.build.specials import SPECIALS
 from sslang.ir.build.values import (
@@ -109,7 +119,7 @@ def _attribute(
         hint = f"its nets: {', '.join(inside)}"
         ctx.fail("E310", f"the branch has no net `{node.name}`", node.span, hint=hint)
     if node.name in FIELDS and isinstance(value, Value | Family):
-        return nets.field(ctx, value, node.name, node.span)
+        return records.field(ctx, value, node.name, node.span)
     arguments = [a.span for a in call.arguments] if call is not None else []
     fix = None
     if isinstance(value, Value | State | Family):
