@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from sslang.emit import tensors
 from sslang.ir.graph import (
     APPLY,
+    CROSSINGS,
     DRAW,
     FIELD,
     IMAGE,
@@ -56,6 +57,7 @@ class ValueDraw:
     per: str  # row, step, run
     shape: tuple[int, ...]
     below: Size | None
+    whole: bool = False  # in the code of a part: of all rows rather than of its own
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ def boundary(graph: Graph) -> tuple[str, ...]:
     return tuple(n.name for n in graph.nodes if n.name in used)
 
 
-def emit_views(graph: Graph) -> Emitted:
-    """(images, sizes, draws) -> views: the chains alone."""
+def emit_views(graph: Graph, outputs: tuple[str, ...] | None = None) -> Emitted:
+    """(images, sizes, draws) -> views: the chains alone; of a pruned graph, those in `outputs`."""
     out = fx.Graph()
     known: dict[str, Any] = {}
     draws: list[ViewDraw] = []
@@ -119,7 +121,7 @@ def emit_views(graph: Graph) -> Emitted:
         settings = {k: _plain(v) for k, v in node.settings if k != "site"}
         target = _target(PRIMITIVES[node.op].lowering)
         known[node.name] = _call(out, target, tuple(arguments), settings, node.name)
-    outputs = boundary(graph)
+    outputs = boundary(graph) if outputs is None else outputs
     out.output(tuple(known[name] for name in outputs))
     module = fx.GraphModule(nn.Module(), out, "Views")
     return Emitted(module, outputs, tuple(draws))
@@ -135,49 +137,46 @@ def emit_step(graph: Graph, nets: nn.Module, dims: Mapping[str, int]) -> Emitted
 
     `dims` gives the sizes that the data decide: `dataset`, `classes`.
     """
-    writer = _Writer(graph, dims)
+    writer = Writer(graph, dims, boundary(graph))
     for node in graph.nodes:
         if node.op != IMAGE and not is_view_op(node):
             writer.write(node)
-    out = writer.out
-    results = {key: writer.known[name] for key, name in graph.outputs.items()}
-    if "loss" in results and graph.node(graph.outputs["loss"]).type != SCALAR:
-        results["loss"] = out.call_function(tensors.mean, (results["loss"],))
-    if "embedding" in results:
-        results["embedding"] = out.call_function(tensors.stop_grad, (results["embedding"],))
-    writes = {
-        state: (
-            out.call_function(tensors.stop_grad, (writer.known[write.value],)),
-            None if write.index is None else writer.known[write.index],
-        )
-        for state, write in graph.writes.items()
-    }
-    out.output({**results, "writes": writes})
-    module = fx.GraphModule(nets, out, "Step")
-    return Emitted(
-        module, writer.views, (), tuple(writer.inputs), tuple(writer.values),
-        tuple(writer.permutations), tuple(writer.states), tuple(writer.schedules),
-    )  # fmt: skip
+    writer.finish()
+    return writer.emitted(nets, "Step")
 
 
-class _Writer:
-    """Writes the nodes of a step, one call each, parameters first."""
+class Writer:
+    """Writes the nodes of a step, one call each, parameters first.
 
-    def __init__(self, graph: Graph, dims: Mapping[str, int]) -> None:
+    `given` are values that come from elsewhere, as parameters beside `views`. In the code of a
+    part of the batch, `split` says what the part is: how many rows the batch has, which are its
+    own, and how it reaches the others.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        dims: Mapping[str, int],
+        views: tuple[str, ...],
+        given: tuple[str, ...] = (),
+        *,
+        part: bool = False,
+    ) -> None:
         self.graph = graph
         self.dims = dims
         self.out = fx.Graph()
         self.known: dict[str, Any] = {}
-        self.views = boundary(graph)
+        self.views = views
+        self.part = self.out.placeholder("part") if part else None
         self.inputs: list[tuple[str, str]] = []
         self.values: list[ValueDraw] = []
         self.permutations: list[tuple[str, str]] = []
         self.states: list[tuple[str, str]] = []
         self.schedules: list[tuple[str, Schedule]] = []
-        for name in self.views:
+        for name in (*views, *given):
             self.known[name] = self.out.placeholder(name)
         for node in graph.nodes:
-            if node.op in (INPUT, DRAW, PERMUTATION, READ, SCHEDULE):
+            if node.op in (INPUT, DRAW, PERMUTATION, READ, SCHEDULE) and node.name not in given:
                 self.known[node.name] = self.out.placeholder(node.name)
         self._rows: dict[str, fx.Node] = {}
         self._fields: dict[str, list[str]] = {}  # of a record, the one it stands for first
@@ -206,6 +205,31 @@ class _Writer:
                 return
         self.known[node.name] = self._call(node)
 
+    def finish(self) -> None:
+        """Return the outputs and writes of the graph."""
+        out = self.out
+        results = {key: self.known[name] for key, name in self.graph.outputs.items()}
+        if "loss" in results and self.graph.node(self.graph.outputs["loss"]).type != SCALAR:
+            results["loss"] = out.call_function(tensors.mean, (results["loss"],))
+        if "embedding" in results:
+            results["embedding"] = out.call_function(tensors.stop_grad, (results["embedding"],))
+        writes = {
+            state: (
+                out.call_function(tensors.stop_grad, (self.known[write.value],)),
+                None if write.index is None else self.known[write.index],
+            )
+            for state, write in self.graph.writes.items()
+        }
+        out.output({**results, "writes": writes})
+
+    def emitted(self, nets: nn.Module, title: str) -> Emitted:
+        """What was written, as code over `nets`."""
+        module = fx.GraphModule(nets, self.out, title)
+        return Emitted(
+            module, self.views, (), tuple(self.inputs), tuple(self.values),
+            tuple(self.permutations), tuple(self.states), tuple(self.schedules),
+        )  # fmt: skip
+
     def _call(self, node: Node) -> fx.Node:
         inputs = tuple(self.known[i] if isinstance(i, str) else i for i in node.inputs)
         if node.op == APPLY:
@@ -223,10 +247,16 @@ class _Writer:
             return _call(self.out, getattr(tensors, node.op), inputs, {}, node.name)
         if node.op == MEMBER:
             return _call(self.out, tensors.member, inputs, dict(node.settings), node.name)
+        if node.op in CROSSINGS:
+            assert self.part is not None, f"{node.op} outside of a part"
+            settings = dict(node.settings)
+            return self.out.create_node(
+                "call_method", node.op, (self.part, *inputs), settings, name=node.name
+            )
         primitive = PRIMITIVES[node.op]
         settings = {k: self._setting(v) for k, v in node.settings if v is not None}
         if not inputs or node.op == "one_hot":  # made: takes device and precision from a view
-            settings["like"] = self.known[self.views[0]]
+            settings["like"] = self._like()
         if primitive.lowering.startswith("sslang.") and inputs and inputs[-1] is None:
             inputs = inputs[:-1]
         return _call(self.out, _target(primitive.lowering), inputs, settings, node.name)
@@ -254,6 +284,8 @@ class _Writer:
                 settings["joint"] = False
         if node.setting("group"):
             settings["group"] = node.setting("group")
+        if node.setting("alike"):
+            settings["alike"] = True
         if node.name not in self._fields:
             return self.out.create_node(
                 "call_module", node.setting("net"), (joined,), settings, name=node.name
@@ -291,11 +323,25 @@ class _Writer:
         return function(left, right)
 
     def _number(self, value: int, name: str) -> fx.Node:
-        like = self.known[self.views[0]]
-        return _call(self.out, tensors.number, (value,), {"like": like}, name)
+        return _call(self.out, tensors.number, (value,), {"like": self._like()}, name)
+
+    def _like(self) -> fx.Node:
+        """A tensor on the device, in the precision of the step."""
+        if self.part is not None:
+            return self._of_part("like")
+        first: fx.Node = self.known[self.views[0]]
+        return first
+
+    def _of_part(self, field: str) -> fx.Node:
+        if field not in self._rows:
+            assert self.part is not None
+            self._rows[field] = self.out.call_function(getattr, (self.part, field))
+        return self._rows[field]
 
     def _count(self, name: str) -> fx.Node:
         """The rows of the batch, or of a queue that may be empty."""
+        if name == "batch" and self.part is not None:
+            return self._of_part("batch")
         if name not in self._rows:
             if name == "batch":
                 source, patches = self.known[self.views[0]], self._patches(self.views[0])
@@ -321,7 +367,7 @@ def _value_draw(node: Node) -> ValueDraw:
     assert all(isinstance(s, int) for s in shape)
     return ValueDraw(
         node.name, node.setting("site"), node.setting("kind"), per, shape,  # type: ignore[arg-type]
-        node.setting("below"),
+        node.setting("below"), bool(node.setting("whole")),
     )  # fmt: skip
 
 

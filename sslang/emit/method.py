@@ -17,6 +17,7 @@ from sslang.emit.graph import Emitted, ValueDraw, emit_step, emit_views
 from sslang.emit.nets.norms import commit_statistics, discard_statistics
 from sslang.emit.states import Weight, append_rows, initial_value, scatter_rows, size_of
 from sslang.emit.variants import first_step, has_latches, later_step
+from sslang.ir.graph import Graph
 from sslang.ir.program import Program, StatePlan
 from sslang.ops.schedules import Clock, value_at
 from sslang.passes import PIPELINE, Pass, optimise
@@ -67,7 +68,7 @@ class Method(nn.Module):
         self.constrain()
         self.graph = optimise(program.step, passes)
         self.view_code = emit_views(self.graph)
-        self.step_codes = self._emitted()
+        self.step_codes = tuple(emit_step(g, self.nets, self.dims) for g in self.graphs)
         self.averages = [average_of(self.nets, plan) for plan in program.averages]
         self.feature_code: tuple[Emitted, Emitted] | None = None
         if program.features is not None:
@@ -79,12 +80,12 @@ class Method(nn.Module):
         # Bound methods, for a module would be registered and enter the state a second time.
         self.run_step: list[Callable[..., Any]] = [c.module.__call__ for c in self.step_codes]
 
-    def _emitted(self) -> tuple[Emitted, ...]:
-        """The code of the first step, where it differs, then that of the later ones."""
+    @property
+    def graphs(self) -> tuple[Graph, ...]:
+        """The graph of the first step, where it differs, then that of the later ones."""
         if not has_latches(self.graph):
-            return (emit_step(self.graph, self.nets, self.dims),)
-        graphs = (first_step(self.graph), later_step(self.graph))
-        return tuple(emit_step(graph, self.nets, self.dims) for graph in graphs)
+            return (self.graph,)
+        return (first_step(self.graph), later_step(self.graph))
 
     @property
     def step_code(self) -> Emitted:
@@ -97,7 +98,7 @@ class Method(nn.Module):
         """The declared views of a batch: uint8 [B, 3, H, W] and true sizes [B, 2] to floats."""
         rows = len(images)
         drawn = [
-            draws.uniform(self._key(d.site), step, rows, d.count * d.patches).reshape(-1, d.count)
+            draws.uniform(self.key(d.site), step, rows, d.count * d.patches).reshape(-1, d.count)
             for d in self.view_code.draws
         ]
         made: tuple[Tensor, ...] = self.view_code.module(images, sizes, *drawn)
@@ -128,11 +129,11 @@ class Method(nn.Module):
                 raise ValueError(f"the step reads `{name}`: pass {name}= for each image")
             found[parameter] = inputs[name].to(device)
         for draw in code.values:
-            drawn = torch.from_numpy(drawn_value(draw, self._key(draw.site), step, rows, self.dims))
+            drawn = torch.from_numpy(drawn_value(draw, self.key(draw.site), step, rows, self.dims))
             dtype = first.dtype if drawn.is_floating_point() else drawn.dtype
             found[draw.parameter] = drawn.to(device, dtype, non_blocking=True)
         for parameter, site in code.permutations:
-            order = draws.permutation(self._key(site), step, rows)
+            order = draws.permutation(self.key(site), step, rows)
             found[parameter] = torch.from_numpy(order).to(device, non_blocking=True)
         for parameter, name in code.states:
             found[parameter] = self.state(name)
@@ -233,7 +234,8 @@ class Method(nn.Module):
         compiled: list[Any] = [torch.compile(c.module, **options) for c in self.step_codes]
         self.run_step = [module.__call__ for module in compiled]
 
-    def _key(self, site: str) -> NDArray[np.uint64]:
+    def key(self, site: str) -> NDArray[np.uint64]:
+        """The key of a site's stream of random numbers."""
         if site not in self._keys:
             self._keys[site] = draws.stream_key(self.seed, self.program.phase, site)
         return self._keys[site]

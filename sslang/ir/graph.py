@@ -29,6 +29,14 @@ DRAW = "draw"  # random numbers as a value
 SCHEDULE = "schedule"  # a number as of t
 SIZE = "size"  # a symbolic size as a number
 
+# Ops that `ir.partition` inserts, where rows are split over processes and micro-batches.
+GATHER_ROWS = "gather_rows"  # the rows of all
+OWN_ROWS = "own_rows"  # of a value that all have, the rows of this part
+ENTER = "enter"  # a value that all have, used by a part: gradients of all parts add up
+TOTAL = "total"  # the sum over all parts
+ONCE = "once"  # of a trained value that all use alike, the gradient counts once
+CROSSINGS = frozenset((GATHER_ROWS, OWN_ROWS, ENTER, TOTAL, ONCE))
+
 
 @dataclass(frozen=True)
 class Node:

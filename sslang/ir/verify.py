@@ -5,16 +5,21 @@ from __future__ import annotations
 from sslang.ir.graph import (
     APPLY,
     DRAW,
+    ENTER,
     FIELD,
+    GATHER_ROWS,
     IMAGE,
     INPUT,
     LATCH,
     MEMBER,
+    ONCE,
+    OWN_ROWS,
     PERMUTATION,
     PERMUTE,
     READ,
     SCHEDULE,
     SIZE,
+    TOTAL,
     UNPERMUTE,
     WEIGHT,
     Graph,
@@ -25,7 +30,7 @@ from sslang.types.dims import scale
 
 _OWN = frozenset((
     IMAGE, INPUT, DRAW, APPLY, MEMBER, FIELD, PERMUTATION, PERMUTE, UNPERMUTE, READ, LATCH,
-    WEIGHT, SCHEDULE, SIZE,
+    WEIGHT, SCHEDULE, SIZE, GATHER_ROWS, OWN_ROWS, ENTER, TOTAL, ONCE,
 ))  # fmt: skip
 
 

@@ -12,12 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.emit.method import Method
 from sslang.emit.selectors import matching
+from sslang.emit.split.limits import limits_of, micro_batch_problem, processes_problem
+from sslang.emit.split.step import Images, SplitStep
+from sslang.ir.partition import Unsplittable
 from sslang.ir.program import Program
 from sslang.model.recipe import AdamW, Group, Lars, Recipe, Sgd, TensorNorm
 from sslang.ops.schedules import Clock, value_at
 from sslang.passes import PIPELINE, Pass
+from sslang.processes.group import ALONE, Processes
+from sslang.processes.rows import shares
 from sslang.train.optimizers import LarsRule, clip_gradients, make_optimizer
 
 _SCHEDULED = ("lr", "weight_decay", "momentum")
@@ -25,11 +31,15 @@ _SCHEDULED = ("lr", "weight_decay", "momentum")
 
 @dataclass(frozen=True)
 class StepReport:
-    """What a step leaves to look at: tensors on the device, so that nothing waits for it."""
+    """What a step leaves to look at: tensors on the device, so that nothing waits for it.
+
+    `counts` are the rows of `embedding` that each process has; None where all have all of it.
+    """
 
     loss: Tensor
     embedding: Tensor | None
     scheduled: Mapping[str, float]
+    counts: tuple[int, ...] | None = None
 
 
 class Learner:
@@ -37,6 +47,10 @@ class Learner:
 
     `images` is the size of the training set, which makes epochs into steps; `classes` the number
     of its classes, where the spec uses it. `weights` are tensors of nets to begin with, by name.
+
+    A step may be split: over `processes`, each of which is given its own rows of the batch, and
+    over micro-batches of `micro_batch` images. Neither changes what is computed; DiagnosticError
+    E740-E743 where the spec does not allow it.
     """
 
     def __init__(
@@ -52,6 +66,8 @@ class Learner:
         autocast: torch.dtype | None = None,
         channels_last: bool = True,
         passes: tuple[Pass, ...] = PIPELINE,
+        processes: Processes = ALONE,
+        micro_batch: int | None = None,
     ) -> None:
         recipe = program.spec.recipe
         assert recipe is not None, "the program has no recipe"
@@ -73,6 +89,44 @@ class Learner:
         self.groups = parameter_groups(self.method, program)
         self.optimizer = _optimizer(recipe, self.groups)
         self._parameters = [p for _, p in self.method.trained()]
+        self.processes = processes
+        self.unit = 1
+        self._split: SplitStep | None = None
+        if not processes.alone or micro_batch is not None:
+            self._split = self._splitting(micro_batch)
+
+    def _splitting(self, micro_batch: int | None) -> SplitStep:
+        """The step in parts. Raises DiagnosticError where there can be none."""
+        limits = limits_of(self.method.graphs, self.method.nets)
+        self.unit = limits.unit
+        batch = self.recipe.batch
+        rows = max(shares(batch, self.processes.count, self.unit))
+        found = [processes_problem(limits, self.processes.count, batch)]
+        if micro_batch is not None:
+            found.append(micro_batch_problem(limits, micro_batch, rows))
+        problems = [problem for problem in found if problem is not None]
+        if problems:
+            raise DiagnosticError(*problems)
+        try:
+            return SplitStep(
+                self.method, self.processes, micro_batch, limits,
+                channels_last=self.channels_last, precision=self.precision,
+            )  # fmt: skip
+        except Unsplittable as error:
+            hint = "run it in one process, without micro-batches"
+            raise DiagnosticError(
+                Diagnostic("E743", error.message, error.span, hint=hint)
+            ) from None
+
+    def counts(self, batch: int) -> tuple[int, ...]:
+        """How many images of a batch each process has."""
+        return shares(batch, self.processes.count, self.unit)
+
+    def share(self, batch: int) -> tuple[int, int]:
+        """The rows of a batch, from and to, that this process has."""
+        counts = self.counts(batch)
+        start = sum(counts[: self.processes.rank])
+        return start, start + counts[self.processes.rank]
 
     @property
     def clock(self) -> Clock:
@@ -85,21 +139,33 @@ class Learner:
         *,
         index: Tensor | None = None,
         label: Tensor | None = None,
+        batch: int | None = None,
     ) -> StepReport:
         """One step on uint8 images [B, 3, H, W] on the device; `sizes` [B, 2] where they differ.
 
         `index` int64 [B] (the place of each image in the training set) and `label` int64 [B] are
-        due where the spec reads them; ValueError where one is missing.
+        due where the spec reads them; ValueError where one is missing. With several processes
+        these are the images of this one, those that `share` names of a batch of `batch` images.
         """
         if sizes is None:
             sizes = np.tile(np.array(pixels.shape[-2:], dtype=np.int64), (len(pixels), 1))
         clock = self.clock
-        views = self.views(pixels, sizes)
-        with self.precision():
-            given = {"index": index, "label": label}
-            inputs = {name: value for name, value in given.items() if value is not None}
-            result = self.method(views, clock, inputs)
-        result.loss.backward()
+        given = {"index": index, "label": label}
+        inputs = {name: value for name, value in given.items() if value is not None}
+        missing = sorted(self.program.reads - set(inputs))
+        if missing:
+            raise ValueError(f"the step reads `{missing[0]}`: pass {missing[0]}= for each image")
+        counts = None
+        if self._split is None:
+            views = self.views(pixels, sizes)
+            with self.precision():
+                result = self.method(views, clock, inputs)
+            result.loss.backward()
+        else:
+            images = Images(pixels, sizes, inputs, self.counts(batch or len(pixels)))
+            result = self._split.run(images, clock)
+            rows = self._split.rows_of_embedding(clock)
+            counts = tuple(rows * n for n in images.counts) if rows else None
         self._freeze(clock)
         clip = self.recipe.clip
         if clip is not None:
@@ -109,7 +175,7 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         self.method.advance(result, clock)
         self.step += 1
-        return StepReport(result.loss.detach(), result.embedding, scheduled)
+        return StepReport(result.loss.detach(), result.embedding, scheduled, counts)
 
     def _freeze(self, clock: Clock) -> None:
         """What is frozen until later has no gradient at all."""

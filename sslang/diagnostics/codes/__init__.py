@@ -7,13 +7,14 @@ from sslang.diagnostics.codes import (
     rates,
     recipes,
     runs,
+    split,
     states,
     text,
     training,
     types,
 )
 
-_MODULES = (text, names, types, training, states, recipes, rates, data, runs)
+_MODULES = (text, names, types, training, states, recipes, rates, data, runs, split)
 
 CODES: dict[str, Code] = {
     code.code: code

@@ -39,6 +39,7 @@ class Net(nn.Sequential):
         stop: int | None = None,
         grid: tuple[int, int] | None = None,
         evaluation: bool = False,
+        alike: bool = False,
         drop_path: float = 0.0,
         drops: Tensor | None = None,
         fields: tuple[str, ...] = (),
@@ -46,15 +47,15 @@ class Net(nn.Sequential):
     ) -> Tensor | tuple[Tensor, ...]:
         """Apply the parts start..stop to `views` members of B images each, joined along rows.
 
-        `joint`, `group` and `evaluation` are those of `NormPlan`. `grid` = (h, w): the rows are
-        patches, those of an image together; the first part takes each as an image of its own,
+        `joint`, `group`, `evaluation`, `alike` are those of `NormPlan`. `grid` = (h, w): the rows
+        are patches, those of an image together; the first part takes each as an image of its own,
         and from there on the patches of an image are one row, [images, h, w, D].
         `keep` [rows, N] is true for the patches that the first part, a transformer, is shown.
         With `fields` the result is the last part's record: a tuple of the values by these names.
         `drop_path` is the rate at the deepest block, `drops` the uniform numbers [rows, n] that
         decide it, two for each block applied; in evaluation nothing is dropped.
         """
-        plan = NormPlan(views, joint, group, evaluation)
+        plan = NormPlan(views, joint, group, evaluation, alike)
         if evaluation or not self.training or not drop_path:
             drops = None
         at = 0

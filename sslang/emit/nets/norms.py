@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslang.diagnostics import Diagnostic, DiagnosticError
+from sslang.emit.nets.sync_norm import synchronised
+from sslang.processes.group import ALONE, Processes
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,14 @@ class NormPlan:
     `group`: runs of so many images of that batch (each with all its views where joint), the
     last run may be shorter; 0 is the whole batch.
     `evaluation`: running statistics even where the module trains, and none are collected.
+    `alike`: all processes have the same rows, rather than each its own.
     """
 
     views: int = 1
     joint: bool = True
     group: int = 0
     evaluation: bool = False
+    alike: bool = False
 
 
 WHOLE = NormPlan()
@@ -60,6 +64,7 @@ class _GroupedBatchNorm(nn.modules.batchnorm._BatchNorm):
         if shift and not scale:
             self.register_parameter("weight", None)
         self.plan = WHOLE
+        self.processes = ALONE
         sums = torch.zeros(2, num_features, dtype=self.running_mean.dtype)
         self.register_buffer("statistics", sums, persistent=False)
         count = torch.zeros((), dtype=torch.long)
@@ -83,14 +88,27 @@ class _GroupedBatchNorm(nn.modules.batchnorm._BatchNorm):
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
         statistics = torch.zeros_like(self.statistics)
-        out, count = self._normalise(x, statistics)
-        self.statistics.add_(statistics, alpha=count)
-        self.applications.add_(count)
+        shared = not self.processes.alone and not self.plan.alike and not self.plan.group
+        out, count = (self._shared if shared else self._normalise)(x, statistics)
+        if self.processes.is_first or not (shared or self.plan.alike):
+            self.statistics.add_(statistics, alpha=count)
+            self.applications.add_(count)
         return out
+
+    def _shared(self, x: Tensor, statistics: Tensor) -> tuple[Tensor, int]:
+        """The output, where a batch is over the rows of all processes; statistics as there."""
+        batches = 1 if self.plan.joint else self.plan.views
+        out, means, variances = synchronised(
+            x, self.weight, self.bias, self.eps, batches, self.processes
+        )
+        statistics.copy_(torch.stack([means.mean(0), variances.mean(0)]))
+        return out, batches
 
     def _normalise(self, x: Tensor, statistics: Tensor) -> tuple[Tensor, int]:
         """The output, and the number of groups whose mean statistics were written."""
         views, group = self.plan.views, self.plan.group
+        if not len(x):  # a process without rows of a last, short batch
+            return x, 0
         assert x.shape[0] % views == 0, f"{x.shape[0]} rows are not {views} views"
         images = x.shape[0] // views
         runs = math.ceil(images / group) if group else 1
@@ -187,6 +205,34 @@ def commit_statistics(root: nn.Module) -> None:
     discard_statistics(root)
 
 
+def set_processes(root: nn.Module, processes: Processes) -> None:
+    """Say who shares the batches of `root`."""
+    for norm in _norms(root):
+        norm.processes = processes
+
+
+@torch.no_grad()
+def share_statistics(root: nn.Module, processes: Processes) -> None:
+    """Add up over the processes what `root` has collected since the last commit."""
+    norms = _norms(root)
+    if processes.alone or not norms:
+        return
+    processes.sum_([*(n.statistics for n in norms), *(n.applications for n in norms)])
+
+
+def recorded_statistics(root: nn.Module) -> list[Tensor]:
+    """What `root` has collected since the last commit, for `restore_statistics`."""
+    return [t.clone() for n in _norms(root) for t in (n.statistics, n.applications)]
+
+
+@torch.no_grad()
+def restore_statistics(root: nn.Module, recorded: list[Tensor]) -> None:
+    """Forget what `root` has collected since `recorded` was taken."""
+    tensors = [t for n in _norms(root) for t in (n.statistics, n.applications)]
+    for tensor, value in zip(tensors, recorded, strict=True):
+        tensor.copy_(value)
+
+
 @torch.no_grad()
 def discard_statistics(root: nn.Module) -> None:
     """Forget the batch statistics of `root` since the last commit."""
@@ -194,6 +240,11 @@ def discard_statistics(root: nn.Module) -> None:
     if norms:
         torch._foreach_zero_([norm.statistics for norm in norms])
         torch._foreach_zero_([norm.applications for norm in norms])
+
+
+def has_batch_norm(net: nn.Module) -> bool:
+    """Whether the net has a batch norm."""
+    return bool(_norms(net))
 
 
 def _norms(root: nn.Module) -> list[_GroupedBatchNorm]:

@@ -1,0 +1,269 @@
+"""One computation, whoever computes it: the table of processes and micro-batches.
+
+    python -m sslang.bench.equality
+
+Every spec takes five steps in float64 in one process, then again split over processes and
+micro-batches, from the same images. The figure is the largest difference between any number of
+the state afterwards (parameters, averages, optimizer, banks, queues, statistics) or any loss on
+the way and that of one process, relative to the number where that is above 1. Specs that are done
+are not run again. The table is written as Markdown.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sslang.data.batches import Batch, Batches
+from sslang.diagnostics import DiagnosticError
+from sslang.ir.program import Program
+from sslang.processes.group import ALONE, Processes
+from sslang.train.data import open_data
+from sslang.train.learner import Learner
+
+STEPS = 5
+# (processes, micro-batches of each)
+SPLITS = ((2, 1), (4, 1), (1, 2), (1, 4), (2, 2))
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a split gave: the largest difference, or the code that refused it."""
+
+    spec: str
+    phase: str
+    processes: int
+    parts: int
+    difference: float | None
+    where: str
+    refused: str
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.refused) or (self.difference is not None and self.difference < TOLERANCE)
+
+
+def main(arguments: list[str]) -> int:
+    """Compute what is missing and print the table; 1 where a difference is too large."""
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="python -m sslang.bench.equality")
+    parser.add_argument("--done", type=Path, default=Path("runs/equality.json"))
+    parser.add_argument("specs", nargs="*", type=Path)
+    given = parser.parse_args(arguments)
+    specs = given.specs or [*sorted(Path("specs").glob("*.ssl")),
+                            *sorted(Path("examples").glob("*.ssl"))]  # fmt: skip
+    done = load(given.done)
+    wanted = [path for path in specs if any(key not in done for key in keys(path))]
+    if wanted:
+        with tempfile.TemporaryDirectory() as folder:
+            for count in sorted({1, *(p for p, _ in SPLITS)}):
+                print(f"{count} processes", file=sys.stderr, flush=True)
+                launch(count, wanted, Path(folder))
+            for found in collected(Path(folder)):
+                done[key_of(found, hashes(wanted)[found.spec, found.phase])] = found
+        save(given.done, done)
+    rows = [done[key] for path in specs for key in keys(path)]
+    print(table(rows))
+    return 0 if all(row.passed for row in rows) else 1
+
+
+# --- what is done ---------------------------------------------------------------------------
+
+
+def programs(path: Path) -> tuple[Program, ...]:
+    """The phases of a spec under its default recipe."""
+    import sslang
+
+    return sslang.load(path).phases
+
+
+def hashes(specs: Sequence[Path]) -> dict[tuple[str, str], str]:
+    """The hash of each phase's spec."""
+    return {(str(s), p.phase): p.spec.hash for s in specs for p in programs(s)}
+
+
+def keys(path: Path) -> list[str]:
+    """The keys of a spec's entries among those that are done."""
+    return [f"{path} {p.phase} {p.spec.hash} {n} x {m}" for p in programs(path) for n, m in SPLITS]
+
+
+def key_of(found: Found, spec_hash: str) -> str:
+    return f"{found.spec} {found.phase} {spec_hash} {found.processes} x {found.parts}"
+
+
+def load(path: Path) -> dict[str, Found]:
+    """The entries of earlier runs."""
+    if not path.exists():
+        return {}
+    return {key: Found(**value) for key, value in json.loads(path.read_text("utf-8")).items()}
+
+
+def save(path: Path, done: dict[str, Found]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({key: asdict(value) for key, value in done.items()}, indent=1)
+    path.write_text(text, encoding="utf-8")
+
+
+def table(rows: Sequence[Found]) -> str:
+    """The rows as Markdown: a spec and phase a line, a split a column."""
+    head = " | ".join(f"{n} x {m}" for n, m in SPLITS)
+    lines = [f"| spec | {head} |", "|---" * (len(SPLITS) + 1) + "|"]
+    named: dict[tuple[str, str], dict[tuple[int, int], Found]] = {}
+    for row in rows:
+        named.setdefault((row.spec, row.phase), {})[row.processes, row.parts] = row
+    for (spec, phase), found in named.items():
+        title = Path(spec).stem + ("" if phase == "pretrain" else f", {phase}")
+        cells = " | ".join(_cell(found[split]) for split in SPLITS)
+        lines.append(f"| {title} | {cells} |")
+    return "\n".join(lines)
+
+
+def _cell(found: Found) -> str:
+    if found.refused:
+        return found.refused
+    return f"{found.difference:.0e}" + ("" if found.passed else f" ({found.where})")
+
+
+# --- in the processes -----------------------------------------------------------------------
+
+
+def launch(count: int, specs: Sequence[Path], folder: Path) -> None:
+    """Run all specs in `count` processes. Raises RuntimeError where one of them fails."""
+    context = multiprocessing.get_context("spawn")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = [
+        context.Process(target=_child, args=(rank, count, port, list(specs), folder))
+        for rank in range(count)
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    failed = [rank for rank, child in enumerate(children) if child.exitcode]
+    if failed:
+        raise RuntimeError(f"of {count} processes these failed: {failed}")
+
+
+def _child(rank: int, count: int, port: int, specs: Sequence[Path], folder: Path) -> None:
+    torch.set_num_threads(1)
+    processes = ALONE
+    if count > 1:
+        address = f"tcp://127.0.0.1:{port}"
+        torch.distributed.init_process_group("gloo", address, rank=rank, world_size=count)
+        processes = Processes(rank, count, rank)
+    for path in specs:
+        for program in programs(path):
+            for parts in [1] if count == 1 else []:
+                learn(program, processes, parts, truth_path(folder, path, program))
+            for _, parts in (s for s in SPLITS if s[0] == count):
+                found = compare(path, program, processes, parts, folder)
+                if processes.is_first:
+                    name = f"{path.stem}-{program.phase}-{count}-{parts}.json"
+                    (folder / name).write_text(json.dumps(asdict(found)), encoding="utf-8")
+    if count > 1:
+        torch.distributed.destroy_process_group()
+
+
+def truth_path(folder: Path, path: Path, program: Program) -> Path:
+    return folder / f"{path.stem}-{program.phase}.pt"
+
+
+def collected(folder: Path) -> list[Found]:
+    """What all processes wrote down."""
+    return [Found(**json.loads(p.read_text("utf-8"))) for p in sorted(folder.glob("*.json"))]
+
+
+def learn(
+    program: Program, processes: Processes, parts: int, out: Path | None, steps: int = STEPS
+) -> dict[str, Any]:
+    """The losses and the state after some steps in float64; written to `out`."""
+    data = open_data(program)
+    recipe = program.spec.recipe
+    assert recipe is not None
+    rows = -(-recipe.batch // processes.count)
+    learner = Learner(
+        program,
+        images=len(data.train),
+        classes=data.dims.get("classes"),
+        dtype=torch.float64,
+        processes=processes,
+        micro_batch=None if parts == 1 else -(-rows // parts),
+    )
+    losses: list[Tensor] = []
+    with Batches(
+        data.train, recipe.batch, last_batch=recipe.last_batch, seed=0, phase=program.phase,
+        device="cpu", workers=0,
+    ) as batches:  # fmt: skip
+        for _ in range(steps):
+            batch: Batch = next(batches)
+            mine = slice(*learner.share(len(batch.pixels)))
+            report = learner.train_step(
+                batch.pixels[mine], batch.sizes[mine], index=batch.index[mine],
+                label=batch.label[mine], batch=len(batch.pixels),
+            )  # fmt: skip
+            losses.append(report.loss)
+    state = {"losses": torch.stack(losses), "state": learner.state_dict()}
+    if out is not None:
+        torch.save(state, out)
+    return state
+
+
+def compare(path: Path, program: Program, processes: Processes, parts: int, folder: Path) -> Found:
+    """A split against the one process, whose state lies in `folder`."""
+    truth = torch.load(truth_path(folder, path, program), weights_only=True)
+    count = processes.count
+    try:
+        state = learn(program, processes, parts, None)
+    except DiagnosticError as error:
+        code = error.diagnostics[0].code
+        return Found(str(path), program.phase, count, parts, None, "", code)
+    difference, where = largest_difference(truth, state)
+    return Found(str(path), program.phase, count, parts, difference, where, "")
+
+
+def largest_difference(one: Any, other: Any) -> tuple[float, str]:
+    """The largest difference between two states, relative above 1, and its place."""
+    ours, theirs = dict(tensors_of(one)), dict(tensors_of(other))
+    assert ours.keys() == theirs.keys(), f"other state: {ours.keys() ^ theirs.keys()}"
+    worst, where = 0.0, ""
+    for name, value in ours.items():
+        a, b = value.double(), theirs[name].double()
+        assert a.shape == b.shape, f"{name}: {a.shape} and {b.shape}"
+        if not a.numel():
+            continue
+        difference = float(((a - b).abs() / a.abs().clamp_min(1)).nan_to_num(torch.inf).max())
+        if difference >= worst:
+            worst, where = difference, name
+    return worst, where
+
+
+def tensors_of(value: object, place: str = "") -> Iterator[tuple[str, Tensor]]:
+    """All tensors and numbers of a state, by their place."""
+    if isinstance(value, Tensor):
+        yield place, value
+    elif isinstance(value, int | float):
+        yield place, torch.tensor(float(value), dtype=torch.float64)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from tensors_of(item, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list | tuple):
+        for at, item in enumerate(value):
+            yield from tensors_of(item, f"{place}.{at}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""Codes of steps that are split over processes and micro-batches."""
+
+from sslang.diagnostics.code import Code
+
+ALL = (
+    Code(
+        "E740",
+        "batch norm over the whole batch in micro-batches",
+        "A net in training mode normalises by the statistics of the whole batch, in every layer. "
+        "Micro-batches pass the net one after the other, so none of them knows the statistics of "
+        "the others, and statistics of their own would be another method. Processes can tell each "
+        "other, layer by layer; micro-batches cannot.",
+        arises="It arises from `sslang run SPEC --micro-batch N` where a net has `batch_norm = "
+        "whole`, the default. `--processes` gives the same result on more devices; `with "
+        "(batch_norm = groups(n))` is a method that micro-batches of n images can compute; nets "
+        "without batch norm, such as a `vit`, have no such limit.",
+    ),
+    Code(
+        "E741",
+        "micro-batches that cut groups of batch norm",
+        "`batch_norm = groups(n)` normalises runs of n images of the batch. A micro-batch holds "
+        "whole groups, or their statistics would be others.",
+        arises="It arises from `sslang run SPEC --micro-batch N` where N is no multiple of n, or "
+        "of the least common multiple of all groups. The message names the next that is.",
+    ),
+    Code(
+        "E742",
+        "more processes than there is to share",
+        "Each process computes its own images of the batch, in whole groups of batch norm. With "
+        "more processes than images, or than groups, some would have nothing to do.",
+        arises="It arises from `--processes`, `torchrun` or `srun` with more processes than the "
+        "recipe's `batch` has images, or has groups of `batch_norm = groups(n)` or `shuffle(n)`.",
+    ),
+    Code(
+        "E743",
+        "a step that cannot be split",
+        "Rows of a batch are split over processes and micro-batches. A net can be applied to rows "
+        "of images, and to values that do not depend on the batch; applied to something that the "
+        "whole batch goes into, and that has no rows of the batch, its gradient has no share that "
+        "belongs to one part.",
+        arises="It arises from `--processes` and `--micro-batch`, for example for a net applied to "
+        "a mean over the batch. One process without micro-batches runs such a spec.",
+    ),
+)

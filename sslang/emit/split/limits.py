@@ -1,0 +1,88 @@
+"""What a batch can be split into: the groups that batch norm keeps together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import lcm
+
+from torch import nn
+
+from sslang.diagnostics import Diagnostic, Span
+from sslang.emit.nets.norms import has_batch_norm
+from sslang.ir.graph import APPLY, Graph, Node
+from sslang.types import ViewType
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`unit` images in a row stay together, for a net applied at `unit_at`.
+
+    `whole` are applications of nets whose batch norm is over the whole batch; `of_images` is the
+    first of them that is applied to images, if one is.
+    """
+
+    unit: int = 1
+    unit_at: Span | None = None
+    whole: frozenset[str] = frozenset()
+    of_images: Node | None = None
+
+
+def limits_of(graphs: Iterable[Graph], nets: nn.Module) -> Limits:
+    """The limits of a step."""
+    found = Limits()
+    for graph, node in ((g, n) for g in graphs for n in g.nodes if n.op == APPLY):
+        net = nets.get_submodule(node.setting("net"))
+        parts = list(net.children())[node.setting("start") or 0 : node.setting("stop")]
+        if node.setting("evaluation") or not any(has_batch_norm(part) for part in parts):
+            continue
+        group = node.setting("group")
+        if group:
+            if lcm(found.unit, group) > found.unit:
+                found = replace(found, unit=lcm(found.unit, group), unit_at=node.span)
+            continue
+        first = graph.node(node.references[0])
+        of_images = node if isinstance(first.type, ViewType) else None
+        found = replace(
+            found, whole=found.whole | {node.name}, of_images=found.of_images or of_images
+        )
+    return found
+
+
+def micro_batch_problem(limits: Limits, micro_batch: int, rows: int) -> Diagnostic | None:
+    """Why a process's `rows` images of a batch cannot be split into micro-batches, if so."""
+    if micro_batch >= rows:
+        return None
+    if limits.of_images is not None:
+        return Diagnostic(
+            "E740",
+            f"micro-batches of {micro_batch} images cannot give the batch norm of "
+            f"`{limits.of_images.setting('net')}`, whose statistics are those of the whole batch",
+            limits.of_images.span,
+            hint="--processes gives the same result on more devices; `with (batch_norm = "
+            f"groups({micro_batch}))` is a method that micro-batches can compute",
+        )
+    if micro_batch % limits.unit:
+        fitting = -(-micro_batch // limits.unit) * limits.unit
+        return Diagnostic(
+            "E741",
+            f"micro-batches of {micro_batch} images would cut through groups of batch norm, which "
+            f"are runs of {limits.unit} images",
+            limits.unit_at,
+            hint=f"--micro-batch {fitting}",
+        )
+    return None
+
+
+def processes_problem(limits: Limits, processes: int, batch: int) -> Diagnostic | None:
+    """Why a batch cannot be split over so many processes, if so."""
+    runs = -(-batch // limits.unit)
+    if processes <= runs:
+        return None
+    what = "images" if limits.unit == 1 else f"groups of batch norm, of {limits.unit} images each"
+    return Diagnostic(
+        "E742",
+        f"{processes} processes have nothing to share: a batch is {runs} {what}",
+        limits.unit_at,
+        hint=f"--processes {runs}, or a larger batch",
+    )

@@ -1,0 +1,1 @@
+"""Several processes that compute one step: who they are, what they send each other."""

@@ -1,0 +1,80 @@
+"""Steps of small methods on made-up images, whole and split, in one process or several."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import sslang
+from sslang.ir.program import Program
+from sslang.processes.group import ALONE, Processes
+from sslang.train.learner import Learner
+
+IMAGES = 96
+TINY = ("backbone=resnet(depth=18, width=0.0625, stem=small, stages=2)", "size=12")
+
+
+def load(spec: str, *overrides: str) -> Program:
+    """A spec of the project under its default recipe."""
+    return sslang.load(Path("specs") / f"{spec}.ssl", None, overrides)
+
+
+def learn(
+    program: Program,
+    processes: Processes = ALONE,
+    micro_batch: int | None = None,
+    *,
+    batches: Sequence[int] = (),
+    steps: int = 3,
+) -> dict[str, Any]:
+    """Losses and state after some steps in float64; `batches` are sizes other than the recipe's."""
+    learner = Learner(
+        program, images=IMAGES, classes=4, dtype=torch.float64, processes=processes,
+        micro_batch=micro_batch,
+    )  # fmt: skip
+    losses = []
+    for step in range(steps):
+        batch = batches[step] if batches else learner.recipe.batch
+        random = np.random.default_rng(step)
+        pixels = torch.from_numpy(random.integers(0, 256, (batch, 3, 16, 20), dtype=np.uint8))
+        sizes = np.stack([random.integers(12, 17, batch), random.integers(12, 21, batch)], 1)
+        index = torch.from_numpy(random.permutation(IMAGES)[:batch])
+        mine = slice(*learner.share(batch))
+        report = learner.train_step(
+            pixels[mine], sizes[mine], index=index[mine], label=index[mine] % 4, batch=batch
+        )
+        losses.append(report.loss)
+    return {"losses": torch.stack(losses), "state": learner.state_dict()}
+
+
+def in_processes(count: int, work: Callable[[Processes, Path], None], folder: Path) -> None:
+    """Call `work` in `count` processes that know each other; AssertionError where one fails."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    children = [
+        context.Process(target=_child, args=(rank, count, port, work, folder))
+        for rank in range(count)
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0] * count
+
+
+def _child(
+    rank: int, count: int, port: int, work: Callable[[Processes, Path], None], folder: Path
+) -> None:
+    torch.set_num_threads(1)
+    address = f"tcp://127.0.0.1:{port}"
+    torch.distributed.init_process_group("gloo", address, rank=rank, world_size=count)
+    work(Processes(rank, count, rank), folder)
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,137 @@
+"""A split step is the step: over micro-batches here, over two processes in one launch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sslang.api import load_source
+from sslang.bench.equality import largest_difference
+from sslang.diagnostics import DiagnosticError, Source
+from sslang.ir.program import Program
+from sslang.processes.group import Processes
+from sslang.processes.rows import shares
+from tests.train.split import TINY, in_processes, learn, load
+
+VIT = "backbone=vit(patch = 4, width = 24, depth = 2, heads = 2, position = learned)"
+SPECS: dict[str, tuple[str, ...]] = {
+    "mocov2": (*TINY, "batch=64", "memory=128"),
+    "simclr": (*TINY, "batch=12"),
+    "byol": (*TINY, "batch=12"),
+    "swav": (*TINY, "batch=12", "local_size=8", "memory=24", "clusters=8"),
+    "dino": (VIT, "size=12", "batch=12", "local_size=8", "outputs=32"),
+    "mocov3_vit": (VIT, "size=12", "batch=12"),
+    "instdisc": (*TINY, "batch=12", "negatives=16"),
+    "cmc": (*TINY, "batch=12", "negatives=16"),
+    "cpc": ("batch=8",),
+    "invaspread": (*TINY, "batch=12"),
+}
+# Steps in which the last is short, so that a process has fewer rows, or none.
+SHORT = {"simclr": (12, 12, 1), "mocov2": (64, 96, 33), "byol": (12, 7, 3)}
+
+GROUPED = """\
+method "grouped"
+param width = 16
+view a, b = random_resized_crop(12) | horizontal_flip
+encoder f = resnet(depth = 18, width = 0.0625, stem = small, stages = 2)
+head g = mlp(32, width)
+branch online = f | g with (batch_norm = groups(4))
+z = online([a, b])
+loss = nt_xent(z, 0.1)
+features = f(a)
+recipe default {
+    data = embedded()
+    batch = 16
+    length = 2 epochs
+    optimizer = sgd(lr = 0.01, momentum = 0.9)
+}
+"""
+
+
+def program(name: str) -> Program:
+    return load(name, *SPECS[name])
+
+
+def grouped() -> Program:
+    return load_source(Source("grouped.ssl", GROUPED), None, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "micro_batch"), [("mocov2", 32), ("dino", 5), ("mocov3_vit", 4), ("cpc", 3)]
+)
+def test_micro_batches_change_nothing(name: str, micro_batch: int) -> None:
+    whole, split = learn(program(name)), learn(program(name), micro_batch=micro_batch)
+    difference, where = largest_difference(whole, split)
+    assert difference < 1e-9, where
+
+
+def test_micro_batches_of_rows_that_couple() -> None:
+    """All embeddings first, then backward part by part (gradient caching)."""
+    difference, where = largest_difference(learn(grouped()), learn(grouped(), micro_batch=4))
+    assert difference < 1e-9, where
+
+
+def test_what_micro_batches_cannot_do_is_refused() -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        learn(program("simclr"), micro_batch=6)
+    assert caught.value.diagnostics[0].code == "E740"
+    with pytest.raises(DiagnosticError) as caught:
+        learn(grouped(), micro_batch=6)
+    assert caught.value.diagnostics[0].code == "E741"
+    assert caught.value.diagnostics[0].hint == "--micro-batch 8"
+
+
+def test_too_many_processes_are_refused() -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        learn(grouped(), Processes(0, 5))
+    assert caught.value.diagnostics[0].code == "E742"
+    assert "--processes 4" in caught.value.diagnostics[0].hint
+
+
+def test_a_net_on_a_mean_over_the_batch_is_refused() -> None:
+    loss = "nt_xent(z, 0.1)"
+    more = "head h = linear(4)\nm = mean(z[a], axis = 0)[none, :]\n"
+    text = GROUPED.replace(f"loss = {loss}", f"{more}loss = {loss} + mean(h(m) ** 2)")
+    with pytest.raises(DiagnosticError) as caught:
+        learn(load_source(Source("mean.ssl", text), None, ()), micro_batch=4)
+    assert caught.value.diagnostics[0].code == "E743"
+
+
+def test_two_processes_change_nothing(tmp_path: Path) -> None:
+    in_processes(2, _all_specs, tmp_path)
+    for name in [*SPECS, *(f"{name}-short" for name in SHORT), "mocov2-parts"]:
+        whole = torch.load(tmp_path / f"{name}-whole.pt", weights_only=True)
+        split = torch.load(tmp_path / f"{name}-split.pt", weights_only=True)
+        difference, where = largest_difference(whole, split)
+        assert difference < 1e-9, (name, where)
+
+
+def _all_specs(processes: Processes, folder: Path) -> None:
+    """Every spec by both processes, and by the first alone."""
+    works = [(name, program(name), None, ()) for name in SPECS]
+    works += [(f"{name}-short", program(name), None, sizes) for name, sizes in SHORT.items()]
+    works.append(("mocov2-parts", load("mocov2", *TINY, "batch=128", "memory=128"), 32, ()))
+    for number, (name, spec, micro_batch, sizes) in enumerate(works):
+        split = learn(spec, processes, micro_batch, batches=sizes)
+        if processes.is_first:
+            torch.save(split, folder / f"{name}-split.pt")
+        if number % 2 == processes.rank:  # both have something to do
+            torch.save(learn(spec, batches=sizes), folder / f"{name}-whole.pt")
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts", "unit", "expected"),
+    [
+        (10, 3, 1, (4, 3, 3)),
+        (2, 3, 1, (1, 1, 0)),
+        (100, 2, 32, (64, 36)),
+        (65, 2, 32, (64, 1)),
+        (33, 4, 32, (32, 1, 0, 0)),
+        (0, 2, 1, (0, 0)),
+    ],
+)
+def test_shares_are_whole_runs(rows: int, parts: int, unit: int, expected: tuple[int, ...]) -> None:
+    assert shares(rows, parts, unit) == expected
+    assert sum(expected) == rows
