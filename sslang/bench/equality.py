@@ -16,7 +16,7 @@ import multiprocessing
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,11 @@ def main(arguments: list[str]) -> int:
     wanted = [path for path in specs if any(key not in done for key in keys(path))]
     if wanted:
         with tempfile.TemporaryDirectory() as folder:
+            names = "\n".join(str(path) for path in wanted)
+            (Path(folder) / "specs").write_text(names, encoding="utf-8")
             for count in sorted({1, *(p for p, _ in SPLITS)}):
                 print(f"{count} processes", file=sys.stderr, flush=True)
-                launch(count, wanted, Path(folder))
+                in_processes(count, all_specs, Path(folder))
             for found in collected(Path(folder)):
                 done[key_of(found, hashes(wanted)[found.spec, found.phase])] = found
         save(given.done, done)
@@ -139,14 +141,17 @@ def _cell(found: Found) -> str:
 # --- in the processes -----------------------------------------------------------------------
 
 
-def launch(count: int, specs: Sequence[Path], folder: Path) -> None:
-    """Run all specs in `count` processes. Raises RuntimeError where one of them fails."""
+def in_processes(count: int, work: Callable[[Processes, Path], None], folder: Path) -> None:
+    """Call `work` in `count` processes that know each other, a thread each.
+
+    `work` is found by its name in a new interpreter. Raises RuntimeError where one fails.
+    """
     context = multiprocessing.get_context("spawn")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     children = [
-        context.Process(target=_child, args=(rank, count, port, list(specs), folder))
+        context.Process(target=_child, args=(rank, count, port, work, folder))
         for rank in range(count)
     ]
     for child in children:
@@ -158,24 +163,31 @@ def launch(count: int, specs: Sequence[Path], folder: Path) -> None:
         raise RuntimeError(f"of {count} processes these failed: {failed}")
 
 
-def _child(rank: int, count: int, port: int, specs: Sequence[Path], folder: Path) -> None:
+def _child(
+    rank: int, count: int, port: int, work: Callable[[Processes, Path], None], folder: Path
+) -> None:
     torch.set_num_threads(1)
-    processes = ALONE
-    if count > 1:
-        address = f"tcp://127.0.0.1:{port}"
-        torch.distributed.init_process_group("gloo", address, rank=rank, world_size=count)
-        processes = Processes(rank, count, rank)
-    for path in specs:
+    if count == 1:
+        work(ALONE, folder)
+        return
+    address = f"tcp://127.0.0.1:{port}"
+    torch.distributed.init_process_group("gloo", address, rank=rank, world_size=count)
+    work(Processes(rank, count, rank), folder)
+    torch.distributed.destroy_process_group()
+
+
+def all_specs(processes: Processes, folder: Path) -> None:
+    """The specs that `folder` lists, in every split of so many processes."""
+    count = processes.count
+    for path in (Path(line) for line in (folder / "specs").read_text("utf-8").splitlines()):
         for program in programs(path):
-            for parts in [1] if count == 1 else []:
-                learn(program, processes, parts, truth_path(folder, path, program))
+            if count == 1:
+                learn(program, processes, 1, truth_path(folder, path, program))
             for _, parts in (s for s in SPLITS if s[0] == count):
                 found = compare(path, program, processes, parts, folder)
                 if processes.is_first:
                     name = f"{path.stem}-{program.phase}-{count}-{parts}.json"
                     (folder / name).write_text(json.dumps(asdict(found)), encoding="utf-8")
-    if count > 1:
-        torch.distributed.destroy_process_group()
 
 
 def truth_path(folder: Path, path: Path, program: Program) -> Path:

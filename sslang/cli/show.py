@@ -10,6 +10,8 @@ import click
 from sslang.cli.shared import as_json, print_json, reporting
 
 if TYPE_CHECKING:
+    from sslang.ir.graph import Graph
+    from sslang.ir.partition import Partition
     from sslang.ir.program import Program
 
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     help="How far to compile.",
 )
 @click.option("--phase", metavar="NAME", help="Another phase than the first.")
+@click.option("--processes", type=click.IntRange(1), metavar="N",
+              help="Of the IR and the code, what each of N processes computes.")  # fmt: skip
+@click.option("--communication", is_flag=True,
+              help="What the processes tell each other in a step.")  # fmt: skip
 @click.option("--graph", type=click.Path(), help="Write the graph as a picture: .svg or .dot.")
 @as_json
 @reporting
@@ -34,6 +40,8 @@ def command(
     recipe: str | None,
     stage: str,
     phase: str | None,
+    processes: int | None,
+    communication: bool,
     graph: str | None,
     json_: bool,
 ) -> None:
@@ -41,9 +49,20 @@ def command(
     if graph is not None:
         _picture(_program(spec, recipe, overrides, phase), Path(graph))
         return
-    text = (
-        _tree(spec) if stage == "tree" else _text(_program(spec, recipe, overrides, phase), stage)
-    )
+    if communication:
+        from sslang.cli.communication import lines_of, messages_of
+
+        found = messages_of(_program(spec, recipe, overrides, phase), _EXAMPLE, processes or 2)
+        if json_:
+            print_json([vars(message) for message in found])
+        else:
+            print("\n".join(lines_of(found, processes or 2)))
+        return
+    if stage == "tree":
+        text = _tree(spec)
+    else:
+        program = _program(spec, recipe, overrides, phase)
+        text = _text(program, stage, split=processes is not None and processes > 1)
     if json_:
         print_json({"stage": stage, "text": text})
     else:
@@ -60,12 +79,14 @@ def _program(
     return program.phases[phase_number(program, phase)]
 
 
-def _text(program: Program, stage: str) -> str:
+def _text(program: Program, stage: str, *, split: bool) -> str:
     if stage == "resolved":
         return program.spec.text
     from sslang.ir.text import graph_text
     from sslang.passes import optimise
 
+    if stage == "ir" and split:
+        return graph_text(_partition(program.step).graph)
     if stage == "ir":
         return graph_text(optimise(program.step))
     from sslang.emit.graph import printed
@@ -74,7 +95,25 @@ def _text(program: Program, stage: str) -> str:
     method = Method(program, 0, dims=_EXAMPLE)
     used = sorted(program.dims & set(_EXAMPLE))
     sizes = "".join(f"# for {name} = {_EXAMPLE[name]}\n" for name in used)
+    if split:
+        from sslang.emit.split.code import emit_split
+
+        code = emit_split(_partition(method.graphs[-1]), method.nets, method.dims)
+        stages = [printed(c) for stage in code.stages for c in (stage.views, stage.step)]
+        return sizes + "\n\n".join([*stages, printed(code.rest)])
     return f"{sizes}{printed(method.view_code)}\n\n{printed(method.step_code)}"
+
+
+def _partition(graph: Graph) -> Partition:
+    """A step split by rows. Raises DiagnosticError."""
+    from sslang.diagnostics import Diagnostic, DiagnosticError
+    from sslang.ir.partition import Unsplittable, partition
+    from sslang.passes import optimise
+
+    try:
+        return partition(optimise(graph))
+    except Unsplittable as error:
+        raise DiagnosticError(Diagnostic("E743", error.message, error.span)) from None
 
 
 _EXAMPLE = {"dataset": 1000, "classes": 10}  # what the data decide, where none are read

@@ -45,6 +45,10 @@ def _of(node: Node, rows: list[Rows], types: list[Type]) -> Rows:
             return Rows.OTHER  # written from the rows of earlier batches
         case "apply" | "member" | "field" | "permute_rows" | "unpermute_rows":
             return max(rows)
+        case "gather_rows" | "total":
+            return Rows.OTHER
+        case "own_rows" | "enter" | "once":
+            return max(rows)
     widest = max(rows, default=Rows.NONE)
     if widest != Rows.OWN:
         return widest

@@ -91,9 +91,9 @@ class Learner:
         self._parameters = [p for _, p in self.method.trained()]
         self.processes = processes
         self.unit = 1
-        self._split: SplitStep | None = None
+        self.split: SplitStep | None = None
         if not processes.alone or micro_batch is not None:
-            self._split = self._splitting(micro_batch)
+            self.split = self._splitting(micro_batch)
 
     def _splitting(self, micro_batch: int | None) -> SplitStep:
         """The step in parts. Raises DiagnosticError where there can be none."""
@@ -117,6 +117,11 @@ class Learner:
             raise DiagnosticError(
                 Diagnostic("E743", error.message, error.span, hint=hint)
             ) from None
+
+    @property
+    def micro_batch(self) -> int | None:
+        """How many images of its rows a process computes at a time; None for all of them."""
+        return None if self.split is None else self.split.micro_batch
 
     def counts(self, batch: int) -> tuple[int, ...]:
         """How many images of a batch each process has."""
@@ -156,15 +161,15 @@ class Learner:
         if missing:
             raise ValueError(f"the step reads `{missing[0]}`: pass {missing[0]}= for each image")
         counts = None
-        if self._split is None:
+        if self.split is None:
             views = self.views(pixels, sizes)
             with self.precision():
                 result = self.method(views, clock, inputs)
             result.loss.backward()
         else:
             images = Images(pixels, sizes, inputs, self.counts(batch or len(pixels)))
-            result = self._split.run(images, clock)
-            rows = self._split.rows_of_embedding(clock)
+            result = self.split.run(images, clock)
+            rows = self.split.rows_of_embedding(clock)
             counts = tuple(rows * n for n in images.counts) if rows else None
         self._freeze(clock)
         clip = self.recipe.clip

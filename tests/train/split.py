@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,10 +30,12 @@ def learn(
     *,
     batches: Sequence[int] = (),
     steps: int = 3,
+    dtype: torch.dtype = torch.float64,
+    before_last: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
-    """Losses and state after some steps in float64; `batches` are sizes other than the recipe's."""
+    """Losses and state after some steps; `batches` are sizes other than the recipe's."""
     learner = Learner(
-        program, images=IMAGES, classes=4, dtype=torch.float64, processes=processes,
+        program, images=IMAGES, classes=4, dtype=dtype, processes=processes,
         micro_batch=micro_batch,
     )  # fmt: skip
     losses = []
@@ -45,36 +45,11 @@ def learn(
         pixels = torch.from_numpy(random.integers(0, 256, (batch, 3, 16, 20), dtype=np.uint8))
         sizes = np.stack([random.integers(12, 17, batch), random.integers(12, 21, batch)], 1)
         index = torch.from_numpy(random.permutation(IMAGES)[:batch])
+        if step == steps - 1 and before_last is not None:
+            before_last()
         mine = slice(*learner.share(batch))
         report = learner.train_step(
             pixels[mine], sizes[mine], index=index[mine], label=index[mine] % 4, batch=batch
         )
         losses.append(report.loss)
     return {"losses": torch.stack(losses), "state": learner.state_dict()}
-
-
-def in_processes(count: int, work: Callable[[Processes, Path], None], folder: Path) -> None:
-    """Call `work` in `count` processes that know each other; AssertionError where one fails."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    children = [
-        context.Process(target=_child, args=(rank, count, port, work, folder))
-        for rank in range(count)
-    ]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
-    assert [child.exitcode for child in children] == [0] * count
-
-
-def _child(
-    rank: int, count: int, port: int, work: Callable[[Processes, Path], None], folder: Path
-) -> None:
-    torch.set_num_threads(1)
-    address = f"tcp://127.0.0.1:{port}"
-    torch.distributed.init_process_group("gloo", address, rank=rank, world_size=count)
-    work(Processes(rank, count, rank), folder)
-    torch.distributed.destroy_process_group()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from sslang.api import load_source
-from sslang.bench.equality import largest_difference
+from sslang.bench.equality import in_processes, largest_difference
 from sslang.diagnostics import DiagnosticError, Source
+from sslang.emit.method import Method
+from sslang.emit.split.messages import messages
 from sslang.ir.program import Program
+from sslang.processes import group
 from sslang.processes.group import Processes
 from sslang.processes.rows import shares
-from tests.train.split import TINY, in_processes, learn, load
+from tests.train.split import IMAGES, TINY, learn, load
 
 VIT = "backbone=vit(patch = 4, width = 24, depth = 2, heads = 2, position = learned)"
 SPECS: dict[str, tuple[str, ...]] = {
@@ -106,6 +112,57 @@ def test_two_processes_change_nothing(tmp_path: Path) -> None:
         split = torch.load(tmp_path / f"{name}-split.pt", weights_only=True)
         difference, where = largest_difference(whole, split)
         assert difference < 1e-9, (name, where)
+
+
+def test_messages_are_those_that_the_graph_promises(tmp_path: Path) -> None:
+    in_processes(2, _counted, tmp_path)
+    for name in SPECS:
+        spec = program(name)
+        recipe = spec.spec.recipe
+        assert recipe is not None
+        method = Method(spec, 0, dims={"dataset": IMAGES})
+        promised = messages(method, recipe.batch, 2)
+        counted = json.loads((tmp_path / f"{name}.json").read_text("utf-8"))
+        for way in ("gather", "sum", "exchange"):
+            assert counted[way]["calls"] == sum(m.calls for m in promised if m.way == way), name
+        for way in ("gather", "sum"):
+            assert counted[way]["bytes"] == sum(m.bytes for m in promised if m.way == way), name
+
+
+def _counted(processes: Processes, folder: Path) -> None:
+    """The collectives of the last of three steps of every spec, in float32."""
+    for name in SPECS:
+        counts = Counts()
+        learn(program(name), processes, dtype=torch.float32, before_last=counts.begin)
+        if processes.is_first:
+            (folder / f"{name}.json").write_text(json.dumps(counts.found), encoding="utf-8")
+        counts.end()
+
+
+class Counts:
+    """Calls and bytes of torch's collectives, from `begin` to `end`."""
+
+    def __init__(self) -> None:
+        self.found = {way: {"calls": 0, "bytes": 0} for way in ("gather", "sum", "exchange")}
+        self._patch = pytest.MonkeyPatch()
+
+    def begin(self) -> None:
+        for module, name, way in (
+            (dist, "all_reduce", "sum"), (group, "_all_gather", "gather"),
+            (dist, "all_to_all_single", "exchange"),
+        ):  # fmt: skip
+            self._patch.setattr(module, name, self._counting(getattr(module, name), way))
+
+    def end(self) -> None:
+        self._patch.undo()
+
+    def _counting(self, collective: Any, way: str) -> Any:
+        def counted(tensor: torch.Tensor, *rest: Any, **named: Any) -> Any:
+            self.found[way]["calls"] += 1
+            self.found[way]["bytes"] += tensor.numel() * tensor.element_size()
+            return collective(tensor, *rest, **named)
+
+        return counted
 
 
 def _all_specs(processes: Processes, folder: Path) -> None:

@@ -177,7 +177,7 @@ def convert(root: nn.Module) -> nn.Module:
 
 def set_plan(root: nn.Module, plan: NormPlan) -> None:
     """Give every batch norm of `root` the plan of the next application."""
-    for norm in _norms(root):
+    for norm in norms_of(root):
         norm.plan = plan
 
 
@@ -190,7 +190,7 @@ def commit_statistics(root: nn.Module) -> None:
     elsewhere nothing. Waits for no device.
     """
     alike: dict[float, list[_GroupedBatchNorm]] = defaultdict(list)
-    for norm in _norms(root):
+    for norm in norms_of(root):
         assert norm.momentum is not None
         alike[norm.momentum].append(norm)
     for momentum, norms in alike.items():
@@ -207,14 +207,14 @@ def commit_statistics(root: nn.Module) -> None:
 
 def set_processes(root: nn.Module, processes: Processes) -> None:
     """Say who shares the batches of `root`."""
-    for norm in _norms(root):
+    for norm in norms_of(root):
         norm.processes = processes
 
 
 @torch.no_grad()
 def share_statistics(root: nn.Module, processes: Processes) -> None:
     """Add up over the processes what `root` has collected since the last commit."""
-    norms = _norms(root)
+    norms = norms_of(root)
     if processes.alone or not norms:
         return
     processes.sum_([*(n.statistics for n in norms), *(n.applications for n in norms)])
@@ -222,13 +222,13 @@ def share_statistics(root: nn.Module, processes: Processes) -> None:
 
 def recorded_statistics(root: nn.Module) -> list[Tensor]:
     """What `root` has collected since the last commit, for `restore_statistics`."""
-    return [t.clone() for n in _norms(root) for t in (n.statistics, n.applications)]
+    return [t.clone() for n in norms_of(root) for t in (n.statistics, n.applications)]
 
 
 @torch.no_grad()
 def restore_statistics(root: nn.Module, recorded: list[Tensor]) -> None:
     """Forget what `root` has collected since `recorded` was taken."""
-    tensors = [t for n in _norms(root) for t in (n.statistics, n.applications)]
+    tensors = [t for n in norms_of(root) for t in (n.statistics, n.applications)]
     for tensor, value in zip(tensors, recorded, strict=True):
         tensor.copy_(value)
 
@@ -236,7 +236,7 @@ def restore_statistics(root: nn.Module, recorded: list[Tensor]) -> None:
 @torch.no_grad()
 def discard_statistics(root: nn.Module) -> None:
     """Forget the batch statistics of `root` since the last commit."""
-    norms = _norms(root)
+    norms = norms_of(root)
     if norms:
         torch._foreach_zero_([norm.statistics for norm in norms])
         torch._foreach_zero_([norm.applications for norm in norms])
@@ -244,8 +244,9 @@ def discard_statistics(root: nn.Module) -> None:
 
 def has_batch_norm(net: nn.Module) -> bool:
     """Whether the net has a batch norm."""
-    return bool(_norms(net))
+    return bool(norms_of(net))
 
 
-def _norms(root: nn.Module) -> list[_GroupedBatchNorm]:
+def norms_of(root: nn.Module) -> list[_GroupedBatchNorm]:
+    """The batch norms of a net."""
     return [module for module in root.modules() if isinstance(module, _GroupedBatchNorm)]

@@ -61,7 +61,9 @@ class GradientSum:
             handle.remove()
         self._handles.clear()
         if self._key not in self._buckets:
-            self._buckets[self._key] = self._active = self._made()
+            present = [p for p in self._parameters if p.grad is not None]
+            self._active = [_Bucket(alike) for alike in buckets_of(present)]
+            self._buckets[self._key] = self._active
         for bucket in self._active[self._sent :]:
             self._send(bucket)
         for bucket in self._active:
@@ -87,21 +89,20 @@ class GradientSum:
         bucket.flat = torch.cat([_gradient(p).reshape(-1) for p in bucket.parameters])
         bucket.work = dist.all_reduce(bucket.flat, async_op=True)
 
-    def _made(self) -> list[_Bucket]:
-        """Buckets of the parameters that have a gradient now, those of the last layers first."""
-        buckets: list[_Bucket] = []
-        room = 0
-        for parameter in reversed(self._parameters):
-            if parameter.grad is None:
-                continue
-            size = parameter.numel() * parameter.element_size()
-            same = buckets and buckets[-1].parameters[0].dtype == parameter.dtype
-            if not same or room < size:
-                buckets.append(_Bucket([]))
-                room = BUCKET_BYTES
-            buckets[-1].parameters.append(parameter)
-            room -= size
-        return buckets
+
+def buckets_of(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Parameters whose gradients travel together, those of the last layers first."""
+    buckets: list[list[nn.Parameter]] = []
+    room = 0
+    for parameter in reversed(parameters):
+        size = parameter.numel() * parameter.element_size()
+        same = buckets and buckets[-1][0].dtype == parameter.dtype
+        if not same or room < size:
+            buckets.append([])
+            room = BUCKET_BYTES
+        buckets[-1].append(parameter)
+        room -= size
+    return buckets
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

@@ -41,7 +41,7 @@ class _Kind(IntEnum):
 
 def is_affine(split: Partition) -> bool:
     """Whether the loss is affine in the embeddings that carry a gradient."""
-    trained = _carrying(split)
+    trained = carrying(split)
     embeddings = set(split.embeddings)
     kinds: dict[str, _Kind] = {}
     for node in split.graph.nodes:
@@ -78,7 +78,7 @@ def _of(node: Node, inputs: list[_Kind]) -> _Kind:
     return _Kind.AFFINE if linear else _Kind.OTHER
 
 
-def _carrying(split: Partition) -> set[str]:
+def carrying(split: Partition) -> set[str]:
     """Values into which a gradient may go on to parameters."""
     found: set[str] = set()
     for node in split.graph.nodes:

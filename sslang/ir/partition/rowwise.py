@@ -8,6 +8,7 @@ from typing import Literal
 
 from sslang.ir.graph import Node
 from sslang.ops import PRIMITIVES
+from sslang.ops.tensors.shaping import keeps_rows
 from sslang.types import TensorType, Type
 from sslang.types.values import depends_on_batch
 
@@ -56,7 +57,7 @@ def _roles(
         case "take" | "one_hot":
             return tuple("rows" for _ in types)
         case "index":
-            return ("rows",) if _keeps_rows(settings["items"], types[0].rank) else None
+            return ("rows",) if keeps_rows(settings["items"], types[0].rank) else None
     primitive = PRIMITIVES[node.op]
     if primitive.couples(list(types), settings):
         return None
@@ -81,9 +82,3 @@ def _matmul(types: Sequence[TensorType], local: Sequence[bool]) -> tuple[Role, .
     if b.rank == 2:
         return ("rows", "whole")
     return ("rows", "rows") if a.rank == b.rank else None
-
-
-def _keeps_rows(items: Sequence[object], rank: int) -> bool:
-    if items[0] is Ellipsis:
-        return len([i for i in items if i is not None and i is not Ellipsis]) < rank
-    return bool(items[0] == slice(None))

@@ -175,15 +175,20 @@ def _negated(size: Size) -> Size:
     return multiply_sizes(size, -1) if isinstance(size, Dim) else -size  # type: ignore[return-value]
 
 
-@tensor_op("sslang.emit.tensors.index", couples=lambda types, settings: not _keeps_rows(settings))
+@tensor_op(
+    "sslang.emit.tensors.index",
+    couples=lambda types, settings: not keeps_rows(settings["items"], types[0].rank),
+)
 def index(x: TensorType, items: tuple[object, ...]) -> TensorType:
     """`x[items]`: integers, slices, `...` and None (a new axis), as in NumPy."""
     return index_shape(x, items)
 
 
-def _keeps_rows(settings: dict[str, Any]) -> bool:
-    first = settings["items"][0]
-    return bool(first == slice(None) or first is Ellipsis)
+def keeps_rows(items: Sequence[object], rank: int) -> bool:
+    """Whether `x[items]` of a value of that rank leaves its first axis as it is."""
+    if items[0] is Ellipsis:
+        return len([i for i in items if i is not None and i is not Ellipsis]) < rank
+    return bool(items[0] == slice(None))
 
 
 @tensor_op("sslang.emit.tensors.arange")

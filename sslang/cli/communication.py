@@ -1,0 +1,53 @@
+"""The messages of a step as lines, for `sslang show --communication`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sslang.diagnostics import Diagnostic, DiagnosticError
+
+if TYPE_CHECKING:
+    from sslang.emit.split.messages import Message
+    from sslang.ir.program import Program
+
+
+def messages_of(program: Program, dims: Mapping[str, int], processes: int) -> list[Message]:
+    """What so many processes tell each other in a step of the recipe's batch.
+
+    Raises DiagnosticError E743.
+    """
+    from sslang.emit.method import Method
+    from sslang.emit.split.messages import messages
+    from sslang.ir.partition import Unsplittable
+
+    recipe = program.spec.recipe
+    assert recipe is not None
+    try:
+        return messages(Method(program, 0, dims=dims), recipe.batch, processes)
+    except Unsplittable as error:
+        raise DiagnosticError(Diagnostic("E743", error.message, error.span)) from None
+
+
+def lines_of(found: Sequence[Message], processes: int) -> list[str]:
+    """A line a message, and the sum of what each of so many processes sends."""
+    rows = [("when", "how", "calls", "bytes", "what")]
+    for message in found:
+        shape = " x ".join(str(n) for n in message.shape) or "1"
+        rows.append((
+            "backward" if message.backward else "forward", message.way, str(message.calls),
+            f"{message.bytes:,}" if message.bytes else "as read", f"{message.what} [{shape}]",
+        ))  # fmt: skip
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2].rjust(widths[2]),
+                   row[3].rjust(widths[3]), row[4]])
+        for row in rows
+    ]  # fmt: skip
+    calls = sum(message.calls for message in found)
+    sent = sum(message.sent(processes) for message in found)
+    images = " and the images" if any(m.way == "exchange" for m in found) else ""
+    lines.append(
+        f"{calls} calls; over a ring, each of {processes} processes sends {sent:,.0f} bytes{images}"
+    )
+    return lines

@@ -1,0 +1,128 @@
+"""What the processes of a run tell each other in a step, counted from its compiled graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+from torch import nn
+
+from sslang.emit.method import Method
+from sslang.emit.nets.norms import norms_of
+from sslang.emit.split.gradients import buckets_of
+from sslang.emit.states import size_of
+from sslang.ir.graph import (
+    APPLY,
+    ENTER,
+    GATHER_ROWS,
+    OWN_ROWS,
+    PERMUTE,
+    TOTAL,
+    Node,
+)
+from sslang.ir.partition import Partition, carrying, partition
+from sslang.types import TensorType, ViewType
+
+Way = Literal["gather", "sum", "exchange"]
+_BYTES = {"float": 4, "int": 8, "bool": 1}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A collective of a step, called `calls` times. `bytes` are those of the whole, of all calls:
+    of all rows, or of the sum; 0 for images, whose sizes only the data know.
+
+    Over a ring of P processes each sends, and receives, (P - 1) / P of them in a gather or an
+    exchange, and 2 (P - 1) / P in a sum.
+    """
+
+    way: Way
+    what: str
+    backward: bool
+    shape: tuple[int, ...]
+    bytes: int
+    calls: int = 1
+
+    def sent(self, processes: int) -> float:
+        """Bytes that each of so many processes sends."""
+        share = (processes - 1) / processes
+        if self.way == "exchange":
+            return self.bytes * share / processes
+        return self.bytes * share * (2 if self.way == "sum" else 1)
+
+
+def messages(method: Method, batch: int, processes: int) -> list[Message]:
+    """The messages of a step after the first, on images already read, in float32."""
+    split = partition(method.graphs[-1])
+    sizes = {**method.dims, "batch": batch}
+    for state in method.program.states:
+        sizes[state.name] = size_of(state.shape[0], sizes) if state.shape else 0
+    trained = carrying(split)
+    found = [m for node in split.graph.nodes for m in _of(node, sizes, node.name in trained)]
+    found += [m for node in split.graph.nodes for m in _batch_norms(split, node, method, processes)]
+    for number, bucket in enumerate(buckets_of([p for _, p in method.trained()]), start=1):
+        count = sum(p.numel() for p in bucket)
+        found.append(Message("sum", f"gradients, part {number}", True, (count,), 4 * count))
+    found += _statistics(method.nets)
+    return found
+
+
+def _of(node: Node, sizes: dict[str, int], trained: bool) -> Iterator[Message]:
+    """The messages of a crossing, forward and backward."""
+    if node.op == PERMUTE and isinstance(node.type, ViewType):
+        what = f"images for {node.references[1]}, and their sizes"
+        yield Message("sum", "the largest image", False, (2,), 16)
+        yield Message("exchange", what, False, (sizes["batch"],), 0, 2)
+        return
+    if not isinstance(node.type, TensorType):
+        return
+    shape = tuple(size_of(s, sizes) for s in node.type.shape)
+    bytes_ = prod(shape) * _BYTES[node.type.dtype]
+    what = node.references[0] if node.references else node.name
+    if node.op == GATHER_ROWS:
+        yield Message("gather", what, False, shape, bytes_)
+    elif node.op == TOTAL:
+        yield Message("sum", what, False, shape, bytes_)
+    elif node.op == ENTER and trained:
+        yield Message("sum", what, True, shape, bytes_)
+    elif node.op == OWN_ROWS and node.setting("batch") and trained:
+        yield Message("gather", what, True, shape, bytes_)
+
+
+def _batch_norms(split: Partition, node: Node, method: Method, processes: int) -> Iterator[Message]:
+    """Batch norm over the whole batch: statistics forward, sums of gradients backward."""
+    if node.op != APPLY or node.setting("group") or node.setting("evaluation"):
+        return
+    if node.setting("alike") or split.local(node.name) is None:
+        return
+    net = method.nets.get_submodule(node.setting("net"))
+    parts = list(net.children())[node.setting("start") or 0 : node.setting("stop")]
+    norms = [norm for part in parts for norm in norms_of(part)]
+    if not norms:
+        return
+    batches = 1 if node.setting("joint", True) else node.setting("views")
+    widths = sum(norm.num_features for norm in norms)
+    yield Message(
+        "gather", f"statistics of {len(norms)} batch norms in {node.name}", False,
+        (processes, batches, widths), processes * 4 * batches * (2 * widths + len(norms)),
+        len(norms),
+    )  # fmt: skip
+    if any(p.requires_grad for part in parts for p in part.parameters()):
+        yield Message(
+            "sum", f"gradients of {len(norms)} batch norms in {node.name}", True,
+            (batches, widths), 4 * batches * 2 * widths, len(norms),
+        )  # fmt: skip
+
+
+def _statistics(nets: nn.Module) -> list[Message]:
+    norms = norms_of(nets)
+    if not norms:
+        return []
+    count = sum(norm.num_features for norm in norms)
+    what = "batch statistics of nets"
+    return [
+        Message("sum", what, False, (2 * count,), 4 * 2 * count),
+        Message("sum", "how often they were taken", False, (len(norms),), 8 * len(norms)),
+    ]
