@@ -15,7 +15,6 @@ import json
 import multiprocessing
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,29 +58,25 @@ def main(arguments: list[str]) -> int:
     import argparse
 
     parser = argparse.ArgumentParser(prog="python -m sslang.bench.equality")
-    parser.add_argument("--done", type=Path, default=Path("runs/equality.json"))
+    parser.add_argument("--out", type=Path, default=Path("runs/equality"))
     parser.add_argument("specs", nargs="*", type=Path)
     given = parser.parse_args(arguments)
     specs = given.specs or [*sorted(Path("specs").glob("*.ssl")),
                             *sorted(Path("examples").glob("*.ssl"))]  # fmt: skip
-    done = load(given.done)
-    wanted = [path for path in specs if any(key not in done for key in keys(path))]
-    if wanted:
-        with tempfile.TemporaryDirectory() as folder:
-            names = "\n".join(str(path) for path in wanted)
-            (Path(folder) / "specs").write_text(names, encoding="utf-8")
-            for count in sorted({1, *(p for p, _ in SPLITS)}):
-                print(f"{count} processes", file=sys.stderr, flush=True)
-                in_processes(count, all_specs, Path(folder))
-            for found in collected(Path(folder)):
-                done[key_of(found, hashes(wanted)[found.spec, found.phase])] = found
-        save(given.done, done)
-    rows = [done[key] for path in specs for key in keys(path)]
+    given.out.mkdir(parents=True, exist_ok=True)
+    phases = [(path, program) for path in specs for program in programs(path)]
+    wanted = [str(path) for path, program in phases
+              if not all(found_path(given.out, path, program, *s).exists() for s in SPLITS)]  # fmt: skip
+    (given.out / "specs").write_text("\n".join(dict.fromkeys(wanted)), encoding="utf-8")
+    for count in sorted({1, *(p for p, _ in SPLITS)}) if wanted else ():
+        print(f"{count} processes", file=sys.stderr, flush=True)
+        in_processes(count, all_specs, given.out)
+    rows = [
+        Found(**json.loads(found_path(given.out, path, program, *s).read_text("utf-8")))
+        for path, program in phases for s in SPLITS
+    ]  # fmt: skip
     print(table(rows))
     return 0 if all(row.passed for row in rows) else 1
-
-
-# --- what is done ---------------------------------------------------------------------------
 
 
 def programs(path: Path) -> tuple[Program, ...]:
@@ -91,31 +86,14 @@ def programs(path: Path) -> tuple[Program, ...]:
     return sslang.load(path).phases
 
 
-def hashes(specs: Sequence[Path]) -> dict[tuple[str, str], str]:
-    """The hash of each phase's spec."""
-    return {(str(s), p.phase): p.spec.hash for s in specs for p in programs(s)}
+def truth_path(folder: Path, path: Path, program: Program) -> Path:
+    """Where the state of one process lies."""
+    return folder / f"{path.stem}-{program.phase}-{program.spec.hash}.pt"
 
 
-def keys(path: Path) -> list[str]:
-    """The keys of a spec's entries among those that are done."""
-    return [f"{path} {p.phase} {p.spec.hash} {n} x {m}" for p in programs(path) for n, m in SPLITS]
-
-
-def key_of(found: Found, spec_hash: str) -> str:
-    return f"{found.spec} {found.phase} {spec_hash} {found.processes} x {found.parts}"
-
-
-def load(path: Path) -> dict[str, Found]:
-    """The entries of earlier runs."""
-    if not path.exists():
-        return {}
-    return {key: Found(**value) for key, value in json.loads(path.read_text("utf-8")).items()}
-
-
-def save(path: Path, done: dict[str, Found]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({key: asdict(value) for key, value in done.items()}, indent=1)
-    path.write_text(text, encoding="utf-8")
+def found_path(folder: Path, path: Path, program: Program, processes: int, parts: int) -> Path:
+    """Where it is written down what a split gave."""
+    return truth_path(folder, path, program).with_suffix(f".{processes}x{parts}.json")
 
 
 def table(rows: Sequence[Found]) -> str:
@@ -177,26 +155,20 @@ def _child(
 
 
 def all_specs(processes: Processes, folder: Path) -> None:
-    """The specs that `folder` lists, in every split of so many processes."""
+    """What is missing of the specs that `folder` lists, in the splits of so many processes."""
     count = processes.count
     for path in (Path(line) for line in (folder / "specs").read_text("utf-8").splitlines()):
         for program in programs(path):
-            if count == 1:
-                learn(program, processes, 1, truth_path(folder, path, program))
-            for _, parts in (s for s in SPLITS if s[0] == count):
+            truth = truth_path(folder, path, program)
+            if count == 1 and not truth.exists():
+                learn(program, processes, 1, truth)
+            for parts in (m for n, m in SPLITS if n == count):
+                out = found_path(folder, path, program, count, parts)
+                if processes.from_first(out.exists()):
+                    continue
                 found = compare(path, program, processes, parts, folder)
                 if processes.is_first:
-                    name = f"{path.stem}-{program.phase}-{count}-{parts}.json"
-                    (folder / name).write_text(json.dumps(asdict(found)), encoding="utf-8")
-
-
-def truth_path(folder: Path, path: Path, program: Program) -> Path:
-    return folder / f"{path.stem}-{program.phase}.pt"
-
-
-def collected(folder: Path) -> list[Found]:
-    """What all processes wrote down."""
-    return [Found(**json.loads(p.read_text("utf-8"))) for p in sorted(folder.glob("*.json"))]
+                    out.write_text(json.dumps(asdict(found)), encoding="utf-8")
 
 
 def learn(

@@ -28,8 +28,9 @@ ALL = (
         "more processes than there is to share",
         "Each process computes its own images of the batch, in whole groups of batch norm. With "
         "more processes than images, or than groups, some would have nothing to do.",
-        arises="It arises from `sslang run SPEC --processes N`, `torchrun` or `srun` with more processes than the "
-        "recipe's `batch` has images, or has groups of `batch_norm = groups(n)` or `shuffle(n)`.",
+        arises="It arises from `sslang run SPEC --processes N`, `torchrun` or `srun` with more "
+        "processes than the recipe's `batch` has images, or has groups of `batch_norm = groups(n)` "
+        "or `shuffle(n)`.",
     ),
     Code(
         "E743",
@@ -38,7 +39,8 @@ ALL = (
         "of images, and to values that do not depend on the batch; applied to something that the "
         "whole batch goes into, and that has no rows of the batch, its gradient has no share that "
         "belongs to one part.",
-        arises="It arises from `sslang run SPEC` with `--processes` or `--micro-batch`, for example for a net applied to "
-        "a mean over the batch. One process without micro-batches runs such a spec.",
+        arises="It arises from `sslang run SPEC` with `--processes` or `--micro-batch`, for "
+        "example for a net applied to a mean over the batch. One process without micro-batches "
+        "runs such a spec.",
     ),
 )
