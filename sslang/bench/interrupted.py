@@ -30,7 +30,8 @@ OVERRIDES = ("length=4 epochs", "evaluate=[]")
 _SMALL = ("batch=32",)
 MORE: dict[str, tuple[str, ...]] = {
     "mocov1": ("batch=64",), "mocov2": ("batch=64",),
-    "swav": ("batch=32", "recent[v in global, memory]=empty(dim) with (from = 2 epochs)", "memory=64"),
+    "swav": ("batch=32", "memory=64",
+             "recent[v in global, memory]=empty(dim) with (from = 2 epochs)"),
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from sslang.api import load_source
 from sslang.bench.equality import in_processes
 from sslang.diagnostics import Source
 from sslang.emit.split.step import Images
-from sslang.processes.group import Processes
+from sslang.processes.group import ALONE, Processes
 from sslang.processes.rows import shares
 from sslang.train.learner import Learner
 
@@ -91,10 +91,11 @@ def measure(processes: Processes, folder: Path) -> None:
         (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
 
 
-def learner(processes: Processes | None = None) -> Learner:
+def learner(processes: Processes = ALONE) -> Learner:
     program = load_source(Source("simclr.ssl", SPEC), None, ())
-    given = {} if processes is None else {"processes": processes}
-    return Learner(program, images=BATCH, dtype=torch.float64, channels_last=False, **given)
+    return Learner(
+        program, images=BATCH, dtype=torch.float64, channels_last=False, processes=processes
+    )
 
 
 def lightly_gradient(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslang.data.decode import SUFFIXES, Skipped, UnreadableImageError, load_image, probe_image
+from sslang.data.listing import Listing
 from sslang.data.source import UNKNOWN_LABEL, Split, refuse_if_too_many
 from sslang.diagnostics import Diagnostic, DiagnosticError
 
@@ -56,6 +57,7 @@ class FileSource:
         self._labels = list(labels)
         if probed and len(paths) <= MAX_PROBED:
             self._probe()
+        self._sizes = [_size_of(root / path) for path in self._paths]
         self.digest = self._names_digest()
 
     def __len__(self) -> int:
@@ -98,6 +100,33 @@ class FileSource:
         part.resolution = self.resolution
         return part
 
+    def listing(self) -> Listing:
+        """What files these are."""
+        return Listing(tuple(self._paths), tuple(self._sizes), tuple(self._labels), self.classes)
+
+    def as_listed(self, listed: Listing) -> FileSource:
+        """The images of an earlier listing of this folder, by its numbers.
+
+        What is gone since then, or has another size, is passed over; raises E605 if it is too
+        much. Where the classes are others, the result is this source: its digest differs.
+        """
+        if listed.classes != self.classes:
+            return self
+        part = FileSource(
+            self.name, self._root, listed.paths, listed.labels, self.classes,
+            limit=self._limit, probed=False,
+        )  # fmt: skip
+        part.resolution = self.resolution
+        changed = [
+            Skipped(str(self._root / path), "gone" if now < 0 else "changed since the run began")
+            for path, now, then in zip(listed.paths, part._sizes, listed.sizes, strict=True)
+            if now != then
+        ]
+        part._sizes = list(listed.sizes)
+        part.digest = part._names_digest()
+        part.note_skipped(changed)
+        return part
+
     def note_skipped(self, found: Iterable[Skipped]) -> None:
         new = [s for s in found if s.path not in self._bad]
         if not new:
@@ -126,10 +155,17 @@ class FileSource:
 
     def _names_digest(self) -> str:
         content = hashlib.sha256(f"{self._limit}\n".encode())
-        for path, label in zip(self._paths, self._labels, strict=True):
-            size = (self._root / path).stat().st_size
+        for path, size, label in zip(self._paths, self._sizes, self._labels, strict=True):
             content.update(f"{path}\x1f{size}\x1f{label}\n".encode("utf-8", "surrogateescape"))
         return content.hexdigest()[:32]
+
+
+def _size_of(path: Path) -> int:
+    """Bytes of a file; -1 of one that has gone since it was listed, and will be passed over."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def image_folder(

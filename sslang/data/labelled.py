@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslang.data.decode import Skipped
+from sslang.data.listing import Listing
 from sslang.data.source import Source
+from sslang.diagnostics import Diagnostic, DiagnosticError
 
 
 class Labelled:
@@ -27,10 +29,18 @@ class Labelled:
         return len(self._rows)
 
     def read(self, i: int) -> NDArray[np.uint8]:
-        return self._source.read(self._rows[i])
+        return self.read_readable(i)[0]
 
     def read_readable(self, i: int) -> tuple[NDArray[np.uint8], int]:
-        return self._source.read(self._rows[i]), i
+        """Image i, or in its place the next labelled one that can be read, with its own label."""
+        for step in range(len(self)):
+            j = (i + step) % len(self)
+            image, found = self._source.read_readable(self._rows[j])
+            if found == self._rows[j]:
+                return image, j
+        raise DiagnosticError(
+            Diagnostic(code="E605", message=f"no labelled image of {self.name} can be read")
+        )
 
     def label(self, i: int) -> int:
         return self._source.label(self._rows[i])
@@ -38,6 +48,13 @@ class Labelled:
     def array(self) -> NDArray[np.uint8] | None:
         whole = self._source.array()
         return None if whole is None else whole[self._rows]
+
+    def listing(self) -> Listing | None:
+        """That of the whole set."""
+        return self._source.listing()
+
+    def as_listed(self, listed: Listing) -> Labelled:
+        return Labelled(self._source.as_listed(listed))
 
     def note_skipped(self, found: Iterable[Skipped]) -> None:
         self._source.note_skipped(found)

@@ -58,9 +58,12 @@ class _Failure:
 def load_rows(source: Source, rows: NDArray[np.int64]) -> Loaded:
     """Images `rows` of `source`, padded with zeros at the bottom and right to one size.
 
-    Where an image cannot be read, `index` and `label` are those of its replacement.
+    Where an image cannot be read, `index` and `label` are those of its replacement: the next
+    that can be, whatever else is read here. No rows are a batch of none.
     """
     known = len(source.skipped)
+    if len(rows) == 0:
+        return _no_rows(source)
     read = [source.read_readable(int(row)) for row in rows]
     sizes = np.array([image.shape[:2] for image, _ in read], dtype=np.int64)
     height, width = sizes.max(axis=0)
@@ -71,6 +74,13 @@ def load_rows(source: Source, rows: NDArray[np.int64]) -> Loaded:
     index = torch.tensor([i for _, i in read], dtype=torch.int64)
     label = torch.tensor([source.label(i) for _, i in read], dtype=torch.int64)
     return Loaded(pixels, sizes, index, label, tuple(source.skipped[known:]))
+
+
+def _no_rows(source: Source) -> Loaded:
+    height, width = source.resolution or (1, 1)
+    none = torch.zeros(0, dtype=torch.int64)
+    pixels = torch.zeros((0, 3, height, width), dtype=torch.uint8)
+    return Loaded(pixels, np.zeros((0, 2), dtype=np.int64), none, none, ())
 
 
 class Loader:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslang.data.decode import Skipped
+from sslang.data.listing import Listing
 from sslang.diagnostics import Diagnostic, DiagnosticError
 
 Split = Literal["train", "test"]
@@ -50,6 +51,14 @@ class Source(Protocol):
 
     def array(self) -> NDArray[np.uint8] | None:
         """All images as uint8 [N, H, W, 3] if they sit in memory, else None."""
+        ...
+
+    def listing(self) -> Listing | None:
+        """What files these are, of a source of files."""
+        ...
+
+    def as_listed(self, listed: Listing) -> Source:
+        """The images of an earlier listing of the same files; see `FileSource`."""
         ...
 
     def note_skipped(self, found: Iterable[Skipped]) -> None:
@@ -101,6 +110,12 @@ class ArraySource:
 
     def array(self) -> NDArray[np.uint8] | None:
         return self._images
+
+    def listing(self) -> Listing | None:
+        return None
+
+    def as_listed(self, listed: Listing) -> ArraySource:
+        return self  # other images in memory have another digest
 
     def note_skipped(self, found: Iterable[Skipped]) -> None:
         assert not list(found), "images in memory are always readable"

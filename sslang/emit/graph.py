@@ -223,7 +223,9 @@ class Writer:
         out.output({**results, "writes": writes})
 
     def emitted(self, nets: nn.Module, title: str) -> Emitted:
-        """What was written, as code over `nets`."""
+        """What was written, as code over `nets`; it takes no `part` that it does not use."""
+        if self.part is not None and not self.part.users:
+            self.out.erase_node(self.part)
         module = fx.GraphModule(nets, self.out, title)
         return Emitted(
             module, self.views, (), tuple(self.inputs), tuple(self.values),

@@ -53,6 +53,8 @@ class Recorder:
     in the thread that calls `log` or `close`. As a context manager it closes the run as
     FINISHED, as KILLED after KeyboardInterrupt, as FAILED after another exception.
 
+    `resumed` is the step from which a run goes on: what was logged after it is forgotten.
+
     Raises DiagnosticError E714 where another process is training into `folder`.
     """
 
@@ -64,6 +66,7 @@ class Recorder:
         experiment: str,
         params: Mapping[str, object],
         tags: Mapping[str, str],
+        resumed: int | None = None,
         warn: Callable[[Diagnostic], None] = print_warning,
     ) -> None:
         self._folder, self._warn, self._closed = folder, warn, False
@@ -76,9 +79,12 @@ class Recorder:
                     hint="wait for it, or begin a new run",
                 )
             )
+        if resumed is not None:
+            folder.truncate_metrics(resumed)
         place = _place(folder, tracking, experiment)
         folder.update(
             status="RUNNING",
+            exit_code=None,
             params=flat_params(params),
             tags=flat_tags(tags),
             tracking=place,
@@ -104,13 +110,21 @@ class Recorder:
                 self._process.tell({"artifact": file.relative_to(root).as_posix()})
         return target
 
-    def close(self, status: Status) -> None:
-        """End the run. Waits while MLflow takes what is left, but not for a dead server."""
+    def close(self, status: Status, *, exit_code: int | None = None) -> None:
+        """End the run. Waits while MLflow takes what is left, but not for a dead server.
+
+        A disk that does not take the record is a warning E716: the run says `RUNNING` there, and
+        whoever reads it sees that its process has gone.
+        """
         if self._closed:
             return
         self._closed = True
         self._writer.close()
-        self._folder.update(status=status)
+        try:
+            self._folder.update(status=status, exit_code=exit_code)
+        except OSError as error:
+            message = f"{self._folder.path / 'run.json'} cannot be written: {error.strerror}"
+            self._warn(Diagnostic("E716", message, hint="make room on the disk"))
         if self._process is not None:
             self._process.finish(status)
             self._pass_on_warnings()

@@ -5,6 +5,8 @@
     metrics.jsonl    see `sslang.track.metrics`
     checkpoints/     see `sslang.train.checkpoint`
     artifacts/       what is copied to MLflow besides the two specs
+    data/            the files that its data were when it began (see `sslang.data.listing`)
+    batch-N.pt       the batch of a step N whose loss was no number, where there was one
     log.txt          what the run said; track.log: what MLflow said
 
 Every file but `metrics.jsonl` and the logs is replaced as a whole, so a kill leaves no half.
@@ -46,7 +48,11 @@ class Tracking:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The content of `run.json`. `git_commit` is empty where the run was in no repository."""
+    """The content of `run.json`. `git_commit` is empty where the run was in no repository.
+
+    `exit_code` is None while it goes on, `job` that of the queue which runs it; `data` has the
+    digest of the training images of each phase that has begun.
+    """
 
     name: str
     created: str
@@ -56,6 +62,9 @@ class RunRecord:
     recipe: str = ""
     overrides: tuple[str, ...] = ()
     seed: int = 0
+    exit_code: int | None = None
+    job: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
     dataset: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -106,6 +115,10 @@ class RunFolder:
     @property
     def artifacts(self) -> Path:
         return self.path / "artifacts"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
 
     @property
     def log_path(self) -> Path:

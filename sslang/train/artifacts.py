@@ -21,6 +21,8 @@ from sslang.track.recorder import Recorder
 from sslang.track.run_folder import RunFolder
 from sslang.train.learner import Learner
 
+_SHOWN = 16  # images on the sheet of views; a draw does not depend on how many there are
+
 
 def write_specs(folder: RunFolder, recorder: Recorder) -> None:
     """The spec as written and as resolved."""
@@ -63,7 +65,7 @@ def write_views(
     folder: RunFolder, recorder: Recorder, learner: Learner, batch: Batch, phase: str
 ) -> None:
     """A sheet of the first images under every view, as the first step sees them."""
-    views = learner.views(batch.pixels, batch.sizes)
+    views = learner.views(batch.pixels[:_SHOWN], batch.sizes[:_SHOWN])
     path = folder.artifacts / _of_phase("views.png", phase)
     contact_sheet([_shown(v) for v in views], path, names=list(learner.method.view_code.views))
     recorder.artifact(path)
@@ -71,7 +73,7 @@ def write_views(
 
 def _shown(view: Tensor) -> Tensor:
     """Values of a view moved into 0..1 where they lie outside, and its channels made three."""
-    view = view[:16].float().cpu()
+    view = view[:_SHOWN].float().cpu()
     if view.min() < 0 or view.max() > 1:
         low, high = view.amin((0, 2, 3), keepdim=True), view.amax((0, 2, 3), keepdim=True)
         view = (view - low) / (high - low).clamp_min(1e-6)

@@ -9,6 +9,7 @@ the new one is in place.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -68,7 +69,8 @@ def save(folder: Path, step: int, payload: dict[str, Any], *, keep: int = 2) -> 
         temporary.replace(target)
         sync_directory(folder)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that takes no file may let none go
+            temporary.unlink(missing_ok=True)
         failure = error if isinstance(error, OSError) else writer.failure if writer else None
         if failure is None:
             raise

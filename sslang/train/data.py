@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sslang.checks.batch import times
 from sslang.data.labelled import Labelled
-from sslang.data.source import Source
+from sslang.data.listing import Listing, read_listing
+from sslang.data.source import Source, Split
 from sslang.data.sources import open_source
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.ir.graph import APPLY
 from sslang.ir.program import Program
 from sslang.model.recipe import Recipe
+from sslang.track.files import write_atomic
+from sslang.track.run_folder import RunFolder
 from sslang.train.learner import steps_per_epoch
 
 
@@ -33,16 +38,19 @@ class Data:
         return found
 
 
-def open_data(program: Program) -> Data:
+Listings = Mapping[Split, Listing]
+
+
+def open_data(program: Program, listed: Listings | None = None) -> Data:
     """Open what the recipe's `data` names; what goes wrong points at that line.
 
-    A phase whose loss reads `label` trains on the images that have one.
+    A phase whose loss reads `label` trains on the images that have one. `listed` are the files
+    that a run which goes on began with.
     """
     recipe = _recipe(program)
     options: dict[str, Any] = {n: getattr(recipe.data, n) for n in type(recipe.data).model_fields}
     try:
-        train = open_source(recipe.data.word, "train", **options)
-        test = open_source(recipe.data.word, "test", **options)
+        train, test = (_opened(recipe.data.word, s, options, listed or {}) for s in SPLITS)
     except DiagnosticError as error:
         span = program.spans.get("data")
         raise DiagnosticError(
@@ -62,6 +70,33 @@ def open_data(program: Program) -> Data:
     return Data(train, test, recipe.data.word)
 
 
+SPLITS: tuple[Split, Split] = ("train", "test")
+
+
+def _opened(kind: str, split: Split, options: dict[str, Any], listed: Listings) -> Source:
+    source = open_source(kind, split, **options)
+    return source.as_listed(listed[split]) if split in listed else source
+
+
+def write_listings(folder: RunFolder, phase: str, data: Data) -> None:
+    """Leave with the run what files its data are, for when it goes on."""
+    for split, source in zip(SPLITS, (data.train, data.test), strict=True):
+        listing = source.listing()
+        if listing is not None:
+            folder.data.mkdir(exist_ok=True)
+            write_atomic(_listing_path(folder, phase, split), listing.pack())
+
+
+def read_listings(folder: RunFolder, phase: str) -> Listings:
+    """What `write_listings` has left of a phase."""
+    found = {split: read_listing(_listing_path(folder, phase, split)) for split in SPLITS}
+    return {split: listing for split, listing in found.items() if listing is not None}
+
+
+def _listing_path(folder: RunFolder, phase: str, split: Split) -> Path:
+    return folder.data / f"{phase}-{split}.gz"
+
+
 def data_facts(program: Program, images: int) -> list[Diagnostic]:
     """What can be wrong with a spec for so many images: length, schedules, a last row alone."""
     recipe = _recipe(program)
@@ -78,7 +113,7 @@ def data_facts(program: Program, images: int) -> list[Diagnostic]:
     for what, name, duration in times(program):
         if duration.steps(epoch) > total:
             message = f"{what} has {duration}; the run has {total} steps"
-            found.append(Diagnostic("E504", message, spans.get(name),
+            found.append(Diagnostic("E504", message, duration.span or spans.get(name),
                                     hint="shorten it, or lengthen the run"))  # fmt: skip
     for state in program.states:
         rows = state.shape[0] if state.kind == "bank" else images

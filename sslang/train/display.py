@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from sslang.diagnostics import Diagnostic, DiagnosticError
+
 _EVERY_SECONDS = 60.0
 
 
@@ -55,19 +57,33 @@ class Lines(Quiet):
 
 
 class Logged(Quiet):
-    """Shows what another display shows, and appends every line to the run's log."""
+    """Shows what another display shows, and appends every line to the run's log.
+
+    Raises DiagnosticError E716 where the disk does not take one.
+    """
 
     def __init__(self, inner: Quiet, path: Path) -> None:
         self._inner = inner
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        self._file = path.open("ab", buffering=0)  # nothing is left to be written on closing
 
     def advance(self, step: int, total: int, metrics: Mapping[str, float]) -> None:
-        print(f"{_now()}  step {step}/{total}  {summary(metrics)}", file=self._file, flush=True)
+        self._write(f"step {step}/{total}  {summary(metrics)}")
         self._inner.advance(step, total, metrics)
 
     def say(self, text: str) -> None:
-        print(f"{_now()}  {text}", file=self._file, flush=True)
         self._inner.say(text)
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        rest = f"{_now()}  {text}\n".encode("utf-8", "backslashreplace")
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            message = f"{self._path} cannot be written: {error.strerror}"
+            hint = "make room on the disk, then go on with --resume"
+            raise DiagnosticError(Diagnostic("E716", message, hint=hint)) from error
 
     def __enter__(self) -> Logged:
         self._inner.__enter__()

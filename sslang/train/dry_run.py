@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sslang.data.batches import Batches
 from sslang.ir.program import Program
 from sslang.ops.schedules import Clock, Schedule, value_at
+from sslang.train.memory import explaining_memory
 from sslang.train.options import RunOptions
 from sslang.train.run import prepare
 
@@ -48,9 +49,13 @@ def dry_run(program: Program, options: RunOptions) -> Rehearsal:
     with Batches(
         data.train, learner.recipe.batch, last_batch=learner.recipe.last_batch,
         seed=options.seed, phase=program.phase, device=learner.device, workers=0,
+        share=learner.share,
     ) as batches:  # fmt: skip
         batch = next(batches)
-        report = learner.train_step(batch.pixels, batch.sizes, index=batch.index, label=batch.label)
+        with explaining_memory(learner, batch, options.processes):
+            report = learner.train_step(
+                batch.pixels, batch.sizes, index=batch.index, label=batch.label, batch=batch.rows
+            )
     counts: dict[str, int] = {}
     for name, parameter in learner.method.trained():
         net = name.split(".")[0]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,9 +20,12 @@ from sslang.evaluate.knn import knn_hits
 from sslang.evaluate.linear import linear_probe
 from sslang.evaluate.sgd_probe import sgd_probe
 from sslang.model.recipe import Accuracy, Knn, LinearProbe
+from sslang.processes.group import ALONE, Processes
+from sslang.processes.rows import shares
 from sslang.track.files import write_atomic
 from sslang.track.run_folder import RunFolder
 from sslang.train.learner import Learner
+from sslang.train.together import at_all, at_first
 
 _BATCH = 256
 
@@ -37,20 +42,35 @@ class Features:
 
 @dataclass
 class Evaluator:
-    """Evaluates a learner on the labelled images of a data set."""
+    """Evaluates a learner on the labelled images of a data set.
+
+    Each process extracts the features of its share of the images, and has them all then.
+    """
 
     train: Source
     test: Source
     workers: int = 0
+    processes: Processes = ALONE
 
     def possible(self) -> bool:
         """Whether both splits have labelled images."""
         return _labelled(self.train) and _labelled(self.test)
 
     def features(self, learner: Learner) -> Features:
-        train, train_labels = collect(learner, self.train, self.workers)
-        test, test_labels = collect(learner, self.test, self.workers)
+        train, train_labels = self._collected(learner, self.train)
+        test, test_labels = self._collected(learner, self.test)
         return Features(train, train_labels, test, test_labels)
+
+    def _collected(self, learner: Learner, source: Source) -> tuple[Tensor, Tensor]:
+        """Features [N, D] and labels [N] of the labelled images, from all processes."""
+        processes = self.processes
+        ends = (0, *accumulate(shares(len(source), processes.count, _BATCH)))
+        own = ends[processes.rank], ends[processes.rank + 1]
+        found = at_all(processes, lambda: collect(learner, source, self.workers, own))
+        count = torch.tensor([len(found[0])], device=learner.device)
+        counts = processes.gather(count, [1] * processes.count).tolist()
+        features, labels = (processes.gather(part, counts) for part in found)
+        return features, labels
 
 
 @dataclass(frozen=True)
@@ -74,8 +94,16 @@ class Evaluation:
 
 
 def evaluate(learner: Learner, evaluator: Evaluator) -> Evaluation:
-    """Every evaluation of the recipe, and the spread and rank of the test features."""
+    """Every evaluation of the recipe, and the spread and rank of the test features.
+
+    All processes give features; the first evaluates them and tells the others.
+    """
     features = evaluator.features(learner)
+    state = at_first(evaluator.processes, lambda: _evaluated(learner, features).state())
+    return Evaluation.load(state)
+
+
+def _evaluated(learner: Learner, features: Features) -> Evaluation:
     found = {
         metric_name(e): hits(e, features, learner.method.seed) for e in learner.recipe.evaluate
     }
@@ -111,15 +139,21 @@ def _labelled(source: Source) -> bool:
     return any(source.label(i) >= 0 for i in range(len(source)))
 
 
-def collect(learner: Learner, source: Source, workers: int) -> tuple[Tensor, Tensor]:
-    """Features [N, D] and labels [N] of the labelled images of a source, in their order."""
-    found, labels = [], []
-    for batch in all_images(source, _BATCH, learner.device, workers):
-        features = learner.features(batch.pixels, batch.sizes)
+def collect(
+    learner: Learner, source: Source, workers: int, share: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Features [n, D] and labels [n] of the labelled ones of images start..stop, in order."""
+    features, labels = [], []
+    for batch in all_images(source, _BATCH, learner.device, workers, lambda _: share):
         known = batch.label >= 0
-        found.append(features[known])
+        features.append(learner.features(batch.pixels, batch.sizes)[known])
         labels.append(batch.label[known])
-    return torch.cat(found), torch.cat(labels)
+    if not features:  # a process without images: only the width must be that of the others
+        image = torch.zeros((1, 3, *(source.resolution or (32, 32))), dtype=torch.uint8)
+        sizes = np.array([image.shape[2:]], dtype=np.int64)
+        features.append(learner.features(image.to(learner.device), sizes)[:0])
+        labels.append(torch.zeros(0, dtype=torch.int64, device=learner.device))
+    return torch.cat(features), torch.cat(labels)
 
 
 Wanted = Knn | LinearProbe | Accuracy

@@ -118,6 +118,13 @@ class Learner:
                 Diagnostic("E743", error.message, error.span, hint=hint)
             ) from None
 
+    def compile(self, **options: Any) -> None:
+        """Run the step through torch.compile; of a split step, the nets."""
+        if self.split is None:
+            self.method.compile(**options)
+        else:
+            self.split.compile(**options)
+
     @property
     def micro_batch(self) -> int | None:
         """How many images of its rows a process computes at a time; None for all of them."""

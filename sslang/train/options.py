@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from sslang.processes.group import Processes
 
 Precision = Literal["float32", "bfloat16"]
+MicroBatch = int | Literal["auto"] | None
+
+
+def _alone() -> Processes:
+    from sslang.processes.group import ALONE  # imports torch
+
+    return ALONE
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line offers beside the spec. `device` None means the best there is."""
+    """What the command line offers beside the spec. `device` None means the best there is.
+
+    `processes` compute the run together. `micro_batch` is how many rows of its batch a process
+    computes at a time: all for None, as many as memory takes for "auto".
+    """
 
     seed: int = 0
     device: str | None = None
@@ -24,6 +38,8 @@ class RunOptions:
     save_every: float = 60.0
     quiet: bool = False
     verbose: bool = False
+    processes: Processes = field(default_factory=_alone)
+    micro_batch: MicroBatch = None
 
     def hash_of(self, spec_hash: str) -> str:
         """The hash of a run of a spec: another precision is another computation."""

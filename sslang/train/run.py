@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,41 +13,38 @@ from sslang.ir.program import Program
 from sslang.track import run_folder
 from sslang.track.files import write_atomic
 from sslang.track.run_folder import RunFolder
-from sslang.train import checkpoint
-from sslang.train.data import Data, data_facts, open_data
+from sslang.train import checkpoint, requeue
+from sslang.train.building import build
+from sslang.train.data import Data, Listings, data_facts, open_data, read_listings
 from sslang.train.learner import Learner
 from sslang.train.options import RunOptions
 from sslang.train.pretrained import pretrained_weights, refuse_misfits
-from sslang.train.session import Outcome, Position, Session
+from sslang.train.session import Outcome, Position, Session, refuse_other_data
+from sslang.train.together import at_all, at_first
 
 
 def prepare(
-    program: Program, options: RunOptions, carried: Mapping[str, Tensor] | None = None
+    program: Program,
+    options: RunOptions,
+    carried: Mapping[str, Tensor] | None = None,
+    listed: Listings | None = None,
 ) -> tuple[Data, Learner]:
     """Data and learner of a phase, with every check that needs the data. Raises DiagnosticError.
 
     `carried` are the nets of earlier phases; what the spec declares as pretrained is loaded.
+    `listed` are the files that a run which goes on began with.
     """
     device = options.resolved_device()
     _check_device(device)
-    data = open_data(program)
+    data = open_data(program, listed)
     problems = data_facts(program, len(data.train))
     if problems:
         raise DiagnosticError(*problems)
     loaded = pretrained_weights(program)
-    learner = Learner(
-        program,
-        images=len(data.train),
-        classes=data.dims.get("classes"),
-        seed=options.seed,
-        weights={**loaded, **(carried or {})},
-        device=device,
-        autocast=torch.bfloat16 if options.precision == "bfloat16" else None,
-        channels_last=options.channels_last,
-    )
+    learner = build(program, options, data, {**loaded, **(carried or {})})
     refuse_misfits(program, learner.method.nets.state_dict(), loaded)
     if options.compile:
-        learner.method.compile()
+        learner.compile()
     return data, learner
 
 
@@ -70,14 +68,34 @@ def run(
 ) -> Outcome:
     """Train from the start, or from `phase` on with the nets that the run `begun` had then."""
     first = phase_number(program, phase)
-    carried = _carried(program, first, begun)
-    at = Position(first, 0, carried, None)
-    data, learner = prepare(program.phases[first], options, carried)
-    _check_later(program.phases[first + 1 :])
-    folder = run_folder.create(options.out, name)
-    write_atomic(folder.spec_path, source_text)
-    write_atomic(folder.resolved_path, program.spec.text)
+    processes = options.processes
+
+    def prepared() -> tuple[Position, Data, Learner]:
+        carried = _carried(program, first, begun)
+        data, learner = prepare(program.phases[first], options, carried)
+        _check_later(program.phases[first + 1 :])
+        return Position(first, 0, carried, None), data, learner
+
+    def made() -> Path:
+        folder = run_folder.create(options.out, name)
+        write_atomic(folder.spec_path, source_text)
+        write_atomic(folder.resolved_path, program.spec.text)
+        return folder.path
+
+    at, data, learner = at_all(processes, prepared)
+    folder = RunFolder(at_first(processes, made))
     return Session(folder, program, options, prepare).run(at, data, learner)
+
+
+def begin_or_go_on(program: Program, options: RunOptions, source_text: str, name: str) -> Outcome:
+    """`run`, or under a requeue `resume`: see `sslang.train.requeue`."""
+    hash_ = run_hash(program, options)
+    begun = at_first(
+        options.processes, lambda: requeue.unfinished(options.out, name, hash_, options.seed)
+    )
+    if begun is not None:
+        return resume(begun, program, options)
+    return run(program, options, source_text, name)
 
 
 def _check_later(phases: Sequence[Program]) -> None:
@@ -114,7 +132,15 @@ def _carried(program: Program, first: int, begun: RunFolder | None) -> dict[str,
 
 
 def resume(folder: RunFolder, program: Program, options: RunOptions) -> Outcome:
-    """Go on from the last good checkpoint of a run. Raises E701, E702."""
+    """Go on from the last good checkpoint of a run. Raises E701, E702, E714, E727."""
+    at_first(options.processes, lambda: _refuse_if_live(folder))
+    at, data, learner = at_all(options.processes, lambda: _taken_up(folder, program, options))
+    return Session(folder, program, options, prepare).run(at, data, learner)
+
+
+def _taken_up(
+    folder: RunFolder, program: Program, options: RunOptions
+) -> tuple[Position, Data, Learner]:
     record = folder.record()
     if record.spec_hash != run_hash(program, options):
         message = f"{folder.path} was begun with another spec ({record.spec_hash})"
@@ -129,8 +155,18 @@ def resume(folder: RunFolder, program: Program, options: RunOptions) -> Outcome:
     state = loaded.payload
     number = phase_number(program, state["phase"])
     at = Position(number, state["offset"], state["carried"], loaded)
-    data, learner = prepare(program.phases[number], options, state["carried"])
-    return Session(folder, program, options, prepare).run(at, data, learner)
+    listed = read_listings(folder, state["phase"])
+    data, learner = prepare(program.phases[number], options, state["carried"], listed)
+    refuse_other_data(folder, data, state["phase"])
+    return at, data, learner
+
+
+def _refuse_if_live(folder: RunFolder) -> None:
+    """Before a checkpoint is read that another process is about to replace."""
+    if folder.is_live():
+        message = f"another process is training into {folder.path}"
+        hint = "wait for it, or begin a new run"
+        raise DiagnosticError(Diagnostic("E714", message, hint=hint))
 
 
 def run_hash(program: Program, options: RunOptions) -> str:

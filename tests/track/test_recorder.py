@@ -297,3 +297,44 @@ def test_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
         assert [item.path for item in client.list_artifacts(run_id)] == ["graph.png"]
     finally:
         stop(server)
+
+
+def test_a_resumed_run_forgets_what_was_logged_after_its_checkpoint(tmp_path: Path) -> None:
+    folder = run_folder.create(tmp_path / "runs", "simclr")
+    with _recorder(folder, None) as run:
+        for step in (5, 10, 15):
+            run.log(step, {"train/loss": 1.0})
+    with Recorder(folder, tracking=None, experiment="e", params={}, tags={}, resumed=10) as run:
+        run.log(15, {"train/loss": 2.0})
+    assert [(row.step, row.metrics["train/loss"]) for row in folder.metrics()] == [
+        (5, 1.0), (10, 1.0), (15, 2.0),
+    ]  # fmt: skip
+
+
+def test_the_log_of_a_live_run_is_not_touched_by_a_second_one(tmp_path: Path) -> None:
+    """Not even where it was begun in the same moment, and both had looked for another."""
+    folder = run_folder.create(tmp_path / "runs", "simclr")
+    with _recorder(folder, None) as run:
+        run.log(5, {"train/loss": 1.0})
+        with pytest.raises(DiagnosticError, match="E714"):
+            Recorder(folder, tracking=None, experiment="e", params={}, tags={}, resumed=0)
+        assert [row.step for row in folder.metrics()] == [5]
+        assert folder.record().status == "RUNNING"
+
+
+def test_a_full_disk_at_the_end_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error that ended the run is the one to be told; the record shows a run that has died."""
+    folder, warnings = run_folder.create(tmp_path / "runs", "simclr"), list[Diagnostic]()
+    run = _recorder(folder, None, warnings)
+
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "write_atomic", full)
+        run.close("FAILED", exit_code=1)
+    assert [w.code for w in warnings] == ["E716"]
+    assert folder.record().status == "RUNNING"
+    assert folder.status() == "KILLED"

@@ -31,6 +31,7 @@ def learn(
     batches: Sequence[int] = (),
     steps: int = 3,
     dtype: torch.dtype = torch.float64,
+    compile_with: str | None = None,
     before_last: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Losses and state after some steps; `batches` are sizes other than the recipe's."""
@@ -38,6 +39,8 @@ def learn(
         program, images=IMAGES, classes=4, dtype=dtype, processes=processes,
         micro_batch=micro_batch,
     )  # fmt: skip
+    if compile_with is not None:
+        learner.compile(backend=compile_with)
     losses = []
     for step in range(steps):
         batch = batches[step] if batches else learner.recipe.batch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,8 +15,14 @@ import torch
 
 import sslang
 from sslang.diagnostics import DiagnosticError
-from sslang.train import checkpoint, run
+from sslang.ir.program import Program
+from sslang.track import run_folder
+from sslang.train import checkpoint, phase, run
+from sslang.train.data import read_listings
+from sslang.train.evaluation import Evaluation, Evaluator
+from sslang.train.learner import Learner
 from sslang.train.options import RunOptions
+from sslang.train.session import Outcome, Position, Session
 from tests.conftest import ROOT, TINY
 
 
@@ -173,12 +180,107 @@ def test_sigterm_asks_to_be_run_again(tmp_path: Path) -> None:
     assert process.wait(timeout=60) == 75
 
 
+@pytest.mark.parametrize("moment", ["at the start", "at the end"])
+def test_a_signal_during_an_evaluation_ends_the_run_at_once(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks to be run again, and the same command goes on by itself where there is a state."""
+    program = sslang.load(ROOT / "specs/simclr.ssl", None, TINY["simclr"])
+    evaluate = phase.evaluate
+
+    def asked(learner: Learner, evaluator: Evaluator) -> Evaluation:
+        if learner.step == (0 if moment == "at the start" else learner.total_steps):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(learner, evaluator)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(phase, "evaluate", asked)
+        stopped = run.run(program, options(tmp_path), "", "simclr")
+    record = stopped.folder.record()
+    assert (stopped.finished, stopped.exit_code) == (False, 75)
+    assert (record.status, record.exit_code) == ("KILLED", 75)
+    again = run.begin_or_go_on(program, options(tmp_path), "", "simclr")
+    assert again.finished
+    assert again.folder.record().exit_code == 0
+    assert (again.folder == stopped.folder) == (moment == "at the end")
+    whole = run.run(program, options(tmp_path), "", "simclr")
+    assert lines(again.folder.path) == lines(whole.folder.path)
+
+
+def test_a_resumed_run_goes_by_its_own_list_of_files(tmp_path: Path) -> None:
+    """A file that has gone shifts no other; a new one is none of its images."""
+    images = tmp_path / "images"
+    _write_images(images, 80)
+    overrides = (*TINY["simclr"], f'data=image_folder("{images}")', "batch=16", "length=9 steps")
+    program = sslang.load(ROOT / "specs/simclr.ssl", None, overrides)
+    stopped = _stopped_after(program, 3, tmp_path / "runs")
+    _, before = run.prepare(program, options(tmp_path))
+    (images / "class0" / "0.png").unlink()
+    (images / "class0" / "new.png").write_bytes((images / "class1" / "1.png").read_bytes())
+    listed = read_listings(stopped.folder, program.phase)
+    data, learner = run.prepare(program, options(tmp_path), None, listed)
+    assert learner.method.dims == before.method.dims
+    assert [Path(s.path).name for s in data.train.skipped] == ["0.png"]
+    assert run.resume(stopped.folder, program, options(tmp_path / "runs")).finished
+    text = stopped.folder.log_path.read_text()
+    assert "0.png (gone); 1 so far" in text
+    assert "goes on from step 3" in text
+    for i in range(2, 20, 2):
+        (images / "class0" / f"{i}.png").unlink()
+    with pytest.raises(DiagnosticError, match="E605"):
+        run.resume(stopped.folder, program, options(tmp_path / "runs"))
+
+
+def _stopped_after(program: Program, step: int, out: Path) -> Outcome:
+    """A run that is asked to stop in its step `step`, and its folder."""
+    train_step = Learner.train_step
+
+    def asked(self: Learner, *given: object, **named: object) -> object:
+        if self.step == step - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return train_step(self, *given, **named)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Learner, "train_step", asked)
+        return run.run(program, options(out), "", "simclr")
+
+
+def test_resume_refuses_other_data(tmp_path: Path) -> None:
+    program = sslang.load(ROOT / "specs/simclr.ssl", None, TINY["simclr"])
+    outcome = _stopped_after(program, 3, tmp_path)
+    data = outcome.folder.record().data
+    assert data.keys() == {program.phase}
+    outcome.folder.update(data={program.phase: "that of another version"})
+    with pytest.raises(DiagnosticError, match="E727"):
+        run.resume(outcome.folder, program, options(tmp_path))
+    outcome.folder.update(data=data)
+    assert run.resume(outcome.folder, program, options(tmp_path)).finished
+
+
 def test_resume_refuses_another_spec(tmp_path: Path) -> None:
     program = sslang.load(ROOT / "specs/simclr.ssl", None, TINY["simclr"])
     outcome = run.run(program, options(tmp_path), "", "simclr")
     other = sslang.load(ROOT / "specs/simclr.ssl", None, (*TINY["simclr"], "temperature=0.3"))
     with pytest.raises(DiagnosticError, match="E702"):
         run.resume(outcome.folder, other, options(tmp_path))
+
+
+def test_images_that_vanish_in_mid_run_are_passed_over(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    _write_images(images, 80)
+    overrides = (*TINY["simclr"], f'data=image_folder("{images}")', "batch=16", "length=8 steps")
+    program = sslang.load(ROOT / "specs/simclr.ssl", None, overrides)
+    data, learner = run.prepare(program, options(tmp_path / "runs"))
+    for i in (4, 5):
+        (images / f"class{i % 2}" / f"{i}.png").unlink()
+    folder = run_folder.create(tmp_path / "runs", "simclr")
+    for path in (folder.spec_path, folder.resolved_path):
+        path.write_text(program.spec.text)
+    session = Session(folder, program, options(tmp_path / "runs"), run.prepare)
+    assert session.run(Position(0, 0, {}, None), data, learner).finished
+    text = folder.log_path.read_text()
+    assert "4.png (No such file or directory); 1 so far" in text
+    assert "5.png (No such file or directory); 2 so far" in text
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path: Path) -> None:

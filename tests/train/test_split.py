@@ -79,6 +79,14 @@ def test_micro_batches_of_rows_that_couple() -> None:
     assert difference < 1e-9, where
 
 
+def test_a_split_step_can_be_compiled() -> None:
+    """By the backend that needs no compiler of C."""
+    whole = learn(program("mocov3_vit"))
+    split = learn(program("mocov3_vit"), micro_batch=6, compile_with="aot_eager")
+    difference, where = largest_difference(whole, split)
+    assert difference < 1e-9, where
+
+
 def test_what_micro_batches_cannot_do_is_refused() -> None:
     with pytest.raises(DiagnosticError) as caught:
         learn(program("simclr"), micro_batch=6)

@@ -30,10 +30,12 @@ ALL = (
         "E703",
         "loss is not a number",
         "The loss became infinite or not a number, and no step after that mends it, for "
-        "every parameter has taken it in. The run stops within ten steps and saves no such "
-        "checkpoint; a loop that only prints the loss goes on for days. Mostly the learning "
-        "rate is too high or its warm-up too short; else look for the logarithm of 0, such "
-        "as that of a softmax, a division by 0, or a temperature near 0.",
+        "every parameter has taken it in. The run stops with that step and saves no such "
+        "checkpoint; a loop that only prints the loss goes on for days. The steps since the "
+        "last checkpoint are then repeated, which gives the op or the part of a net where "
+        "the first such value appears, and the batch is kept in the run's folder. Mostly the "
+        "learning rate is too high or its warm-up too short; else look for the logarithm of "
+        "0, such as that of a softmax, a division by 0, or a temperature near 0.",
         example=Example(
             """\
 method "example"
@@ -184,5 +186,83 @@ features = classifier(narrow(f(a)))
 recipe default : laptop { evaluate = accuracy() }
 """,
         ),
+    ),
+    Code(
+        "E721",
+        "ended with another process",
+        "A run on several processes is one computation: where one of them ends, by an error "
+        "or from outside, the others cannot go on, and end as well. In plain PyTorch they "
+        "often wait for it instead, half an hour by default.",
+        arises="It arises with `--processes 2` or more, beside the message of the process that "
+        "failed. Mend what that says, then `sslang run --resume RUN`; the last checkpoint "
+        "is whole.",
+    ),
+    Code(
+        "E722",
+        "processes contradict each other",
+        "A run of several processes learns from variables which process it is: those of torch's "
+        "launcher (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT) or those of Slurm's "
+        "`srun`. Some are missing, or two of them say different things. A guess would have two "
+        "processes compute the same rows, or wait for one that never comes.",
+        arises="It arises at the start of `sslang run`, most often in a shell or a script that "
+        "exports WORLD_SIZE or RANK by hand, or with `--processes` below `torchrun` or `srun`, "
+        "which would start the processes a second time. Unset them, and start once.",
+    ),
+    Code(
+        "E723",
+        "a process has died",
+        "One of the processes of a run was killed, or ended without a word, and the others, which "
+        "need its rows, ended with it. Nothing is computed without it: that would be another "
+        "batch. The message names the one that went first.",
+        arises="It arises in a run of several processes. SIGKILL mostly means that memory ran out; "
+        "SIGSEGV and SIGBUS a fault in a library or a full /dev/shm. All up to the last "
+        "checkpoint is saved: `sslang run --resume RUN`, with any number of processes.",
+    ),
+    Code(
+        "E724",
+        "processes did not meet",
+        "The processes of a run find each other at one address and port. Not all came within a "
+        "quarter of an hour, or the port was taken or closed.",
+        arises="It arises at the start of a run on several machines, each of which has the command "
+        "`sslang run SPEC --processes 8 --nodes 2 --rendezvous HOST:PORT`. HOST is one of them. "
+        "Under Slurm the port follows from the number of the job, and MASTER_PORT names another.",
+    ),
+    Code(
+        "E725",
+        "not installed",
+        "The command needs a package that is not installed. It comes with an extra of sslang, so "
+        "that those who have no use for it need not have it.",
+        arises="It arises from `sslang submit` without submitit: `pip install 'sslang[slurm]'`.",
+    ),
+    Code(
+        "E726",
+        "out of memory",
+        "A step needs more memory than the device or the process may have. The message says "
+        "what takes how much: parameters and their gradients, the optimizer's moments, "
+        "averages, banks and queues, and for each row of the batch what the backward pass "
+        "keeps; and how many rows at once would fit. With `--micro-batch` a step of the same "
+        "batch is computed in parts, which changes nothing but rounding.",
+        arises="It arises at a step, mostly the first, on a GPU, or on the CPU under a limit of "
+        "memory. The last checkpoint is whole: `sslang run --resume RUN --micro-batch N`, "
+        "or a smaller `batch`.",
+    ),
+    Code(
+        "E727",
+        "data have changed",
+        "The images are not those that the run began with: another version of a data set, or "
+        "other classes. Which image comes when is a function of its number, so another set is "
+        "another run under the name of the old one. Of a folder of images the run keeps a "
+        "list: files that are gone or were changed are passed over, as long as they are few, "
+        "and new ones are none of its images.",
+        arises="It arises from `--resume`. Put the data back as they were, or begin anew with "
+        "`sslang run SPEC`.",
+    ),
+    Code(
+        "E728",
+        "job not taken",
+        "The queue did not take the job: there is no Slurm on this machine, or it knows no such "
+        "partition or account, or refuses so much time or so many GPUs. Nothing was started.",
+        arises="It arises from `sslang submit`, with Slurm's own words. `sinfo` lists what there "
+        "is; `sslang submit --cluster local SPEC` starts the same job on this machine.",
     ),
 )

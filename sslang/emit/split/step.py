@@ -73,6 +73,7 @@ class SplitStep:
         self.unit = limits.unit
         self.channels_last = channels_last
         self.precision = precision
+        self._compiled: dict[int, Callable[..., Any]] = {}
         set_processes(method.nets, processes)
         whole = frozenset() if micro_batch is None else limits.whole
         self.codes = tuple(
@@ -87,6 +88,16 @@ class SplitStep:
             self.sums.end()
         share_statistics(self.method.nets, self.processes)
         return result
+
+    def compile(self, **options: Any) -> None:
+        """Run the nets through torch.compile; what the processes tell each other is not part."""
+        for stage in (stage for code in self.codes for stage in code.stages):
+            compiled: Any = torch.compile(stage.step.module, **options)
+            self._compiled[id(stage.step)] = compiled
+
+    def call(self, code: Emitted) -> Callable[..., Any]:
+        """The code as it is run."""
+        return self._compiled.get(id(code), code.module.__call__)
 
     def rows_of_embedding(self, clock: Clock) -> int:
         """Rows an image of a step's embedding, of which a process has its own; 0 if all of it."""
@@ -254,7 +265,7 @@ class _Run:
             ]
         arguments = self._arguments(stage.step, part, dict(zip(stage.step.views, views,
                                                                strict=True)))  # fmt: skip
-        values: tuple[Tensor, ...] = stage.step.module(*arguments)
+        values: tuple[Tensor, ...] = self.step.call(stage.step)(*arguments)
         return list(values)
 
     def _images(self, stage: Stage, part: Part) -> tuple[Tensor, Sizes, NDArray[np.int64]]:

@@ -1,0 +1,1 @@
+"""What can go wrong in a run, done to real ones: what was lost, and whether resuming mends it."""

@@ -1,0 +1,253 @@
+"""One phase of a run at one process: begun or taken up again, trained, evaluated, recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from sslang.data.batches import Batches, Share
+from sslang.track.recorder import Recorder
+from sslang.track.run_folder import RunFolder
+from sslang.train import artifacts, checkpoint
+from sslang.train.building import build_whole
+from sslang.train.data import Data, write_listings
+from sslang.train.display import Quiet
+from sslang.train.evaluation import Evaluation, Evaluator, evaluate, write_evaluation
+from sslang.train.learner import Learner
+from sslang.train.loop import Interval, Log, Loop, WentWrongError
+from sslang.train.memory import naming_memory
+from sslang.train.not_a_number import Inquest
+from sslang.train.options import RunOptions
+from sslang.train.skips import Skips
+from sslang.train.stopping import Stopping
+from sslang.train.together import at_first
+from sslang.train.writer import CheckpointWriter
+
+
+class Unwritten:
+    """The log of a process that does not write."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None: ...
+
+
+@dataclass(frozen=True)
+class PhaseLog:
+    """The run's log as a phase writes it: steps go on, later phases have names of their own.
+
+    `known` are lines that a resumed run finds at the step of its checkpoint, written after it was
+    saved: they are not written a second time.
+    """
+
+    log_: Log
+    offset: int
+    prefix: str
+    known: Set[tuple[int, frozenset[str]]] = frozenset()
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        named = {self.prefix + name: value for name, value in metrics.items()}
+        if (step + self.offset, frozenset(named)) not in self.known:
+            self.log_.log(step + self.offset, named)
+
+
+@dataclass
+class Phase:
+    """One phase of a session.
+
+    `recorder` and `writer` are those of the first process and None elsewhere. `offset` counts the
+    steps of the phases before, whose nets are `carried`.
+    """
+
+    name: str
+    folder: RunFolder
+    options: RunOptions
+    data: Data
+    learner: Learner
+    recorder: Recorder | None
+    writer: CheckpointWriter | None
+    log: PhaseLog
+    shown: Quiet
+    stopper: Stopping
+    offset: int
+    carried: Mapping[str, Tensor]
+    one_of_several: bool
+    interval: Interval = field(default_factory=Interval)
+    at_init: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.processes = self.options.processes
+        self.program = self.learner.program
+        evaluator = Evaluator(self.data.train, self.data.test, self.options.workers, self.processes)
+        wanted = self.program.features is not None and bool(self.learner.recipe.evaluate)
+        self.evaluator = evaluator if wanted and evaluator.possible() else None
+        sources = (self.data.train, self.data.test)
+        self.skips = Skips(sources, self.processes, self.learner.device, self.shown.say)
+
+    def train(self, loaded: checkpoint.Loaded | None) -> bool:
+        """From the start or from a checkpoint; False where the run was stopped before its end."""
+        if loaded is not None:
+            self._take_up(loaded)
+        self.shown.say(self._opening())
+        if self.learner.recipe.evaluate and self.program.features is None:
+            self.shown.say("nothing is evaluated: the spec has no `features`")
+        self._tell_skips()
+        if loaded is None:
+            with naming_memory(
+                "what comes before the first step", self.learner.device, self.learner
+            ):
+                self._begin()
+        if self.learner.step >= self.learner.total_steps:
+            return True
+        try:
+            done = self._steps()
+        except WentWrongError as error:
+            at_first(self.processes, self.wait)
+            inquest = Inquest(
+                self.folder, self.processes, self.learner, self._batches, self._whole_batches,
+                self._undivided,
+            )  # fmt: skip
+            raise inquest.error(error.step) from None
+        at_first(self.processes, self.wait)
+        return done
+
+    def finish(self) -> tuple[dict[str, float], Path | None]:
+        """What the phase reached, and its exported encoder."""
+        results: dict[str, float] = {}
+        final: Evaluation | None = None
+        if self.evaluator is not None:
+            with naming_memory("the evaluation", self.learner.device, self.learner):
+                final = evaluate(self.learner, self.evaluator)
+            before = Evaluation.load(self.at_init)
+            results = final.rates() | {f"{k}_at_init": v for k, v in before.rates().items()}
+            self._tell_skips()
+        encoder = at_first(self.processes, lambda: self._record(final))
+        return results, encoder
+
+    # --- what the loop asks for: `Saver` -------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        return self.writer is not None and self.writer.busy
+
+    def check(self) -> None:
+        if self.writer is not None:
+            self.writer.check()
+
+    def wait(self) -> None:
+        if self.writer is not None:
+            self.writer.wait()
+
+    def save(self, interval: Interval) -> None:
+        """Have the state written; all processes take part, the first has it."""
+        payload = {
+            "phase": self.program.phase,
+            "offset": self.offset,
+            "carried": dict(self.carried),
+            "learner": self.learner.state_dict(),
+            "interval": interval.state(),
+            "at_init": self.at_init,
+        }
+        if self.writer is not None:
+            self.writer.save(self.offset + self.learner.step, payload)
+
+    # --- parts ---------------------------------------------------------------------------
+
+    def _steps(self) -> bool:
+        with self._batches(self.learner.step) as batches, self.stopper.steps():
+            loop = Loop(
+                self.processes, self.learner, batches, self.log, self.shown, self.stopper, self,
+                self.evaluator, self.interval, self.skips,
+            )  # fmt: skip
+            return loop.run()
+
+    def _tell_skips(self) -> None:
+        if self.processes.largest(int(self.skips.new))[0]:
+            self.skips.share()
+
+    def _take_up(self, loaded: checkpoint.Loaded) -> None:
+        self.learner.load_state_dict(loaded.payload["learner"])
+        self.interval.load(loaded.payload["interval"], self.learner.device)
+        self.at_init = loaded.payload["at_init"]
+        for warning in loaded.warnings:
+            self.shown.say(f"{warning.code}: {warning.message}; {warning.hint}")
+        self.shown.say(f"goes on from step {loaded.step}")
+
+    def _begin(self) -> None:
+        """What a phase leaves before its first step, which is there to go on from."""
+        at_first(self.processes, self._first_artifacts)
+        if self.evaluator is not None:
+            found = evaluate(self.learner, self.evaluator)
+            self.at_init = found.state()
+            rates = {f"{k}_at_init": v for k, v in found.rates().items()}
+            at_first(self.processes, lambda: self.log.log(0, rates))
+        self.save(self.interval)
+        at_first(self.processes, self.wait)
+        self.stopper.saved()
+
+    def _first_artifacts(self) -> None:
+        assert self.recorder is not None
+        artifacts.write_texts(self.folder, self.recorder, self.learner, self.name)
+        data = {**self.folder.record().data, self.program.phase: self.data.train.digest}
+        self.folder.update(data=data)
+        write_listings(self.folder, self.program.phase, self.data)
+        with self._batches(0) as batches:
+            artifacts.write_views(
+                self.folder, self.recorder, self.learner, next(batches), self.name
+            )
+
+    def _batches(self, first_step: int) -> Batches:
+        """The rows of this process."""
+        return self._opened(first_step, self.learner.share)
+
+    def _whole_batches(self, first_step: int) -> Batches:
+        return self._opened(first_step, None)
+
+    def _undivided(self) -> Learner:
+        if self.processes.alone and self.options.micro_batch is None:
+            return self.learner
+        return build_whole(self.program, self.options, self.data)
+
+    def _opened(self, first_step: int, share: Share | None) -> Batches:
+        return Batches(
+            self.data.train,
+            self.learner.recipe.batch,
+            last_batch=self.learner.recipe.last_batch,
+            seed=self.options.seed,
+            phase=self.program.phase,
+            device=self.learner.device,
+            workers=self.options.workers,
+            first_step=first_step,
+            share=share,
+        )
+
+    def _opening(self) -> str:
+        spec, learner = self.program.spec, self.learner
+        recipe = f", recipe {spec.recipe_name}" if spec.recipe_name else ""
+        phase = f", phase {self.name}" if self.name else ""
+        parameters = sum(p.numel() for _, p in learner.method.trained())
+        count = self.processes.count
+        place = f"{count} processes, {learner.device}" if count > 1 else str(learner.device)
+        return (
+            f"{spec.method}{recipe}{phase} on {self.data.name}: {len(self.data.train)} images, "
+            f"{parameters / 1e6:.2f} M trained parameters, {learner.total_steps} steps of "
+            f"{learner.recipe.batch} on {place}\n{self.folder.path}"
+        )
+
+    def _record(self, final: Evaluation | None) -> Path | None:
+        """Results, curve, encoder and the nets for later phases; the encoder's place."""
+        assert self.recorder is not None
+        if final is not None:
+            self.log.log(self.learner.step, final.rates())
+            before = Evaluation.load(self.at_init)
+            path = write_evaluation(self.folder, self.learner, final, before, self.name)
+            self.recorder.artifact(path)
+        artifacts.write_curve(self.folder, self.recorder, self.program.spec.method)
+        encoder = artifacts.write_encoder(self.folder, self.recorder, self.learner, self.name)
+        if self.one_of_several:
+            nets = {**self.carried, **self.learner.method.nets.state_dict()}
+            folder = self.folder.phases / self.program.phase
+            checkpoint.save(folder, self.offset + self.learner.step, {"nets": nets})
+        return encoder

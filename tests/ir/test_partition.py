@@ -1,0 +1,102 @@
+"""What parts of a batch have to tell each other, by the loss."""
+
+from __future__ import annotations
+
+import pytest
+
+from sslang.api import load_source
+from sslang.diagnostics import Source
+from sslang.ir.graph import CROSSINGS
+from sslang.ir.partition import Local, Partition, Whole, is_affine, partition
+from sslang.ir.verify import verify
+from sslang.passes import optimise
+
+HEAD = """\
+method "example" (labels = true)
+view a, b = random_resized_crop(12)
+encoder f = vit(patch = 4, width = 16, depth = 1, heads = 2, position = learned)
+head g = linear(8)
+head h = linear(8)
+p = l2_normalize(h(g(f(a))))
+q = l2_normalize(g(f(b)))
+features = f(a)
+assume no_collapse "only the graph matters here"
+recipe default {
+    data = embedded()
+    batch = 16
+    length = 1 epochs
+    optimizer = sgd(lr = 0.1)
+}
+"""
+
+
+def split(body: str) -> Partition:
+    graph = optimise(load_source(Source("example.ssl", HEAD + body), None, ()).step)
+    found = partition(graph)
+    verify(found.graph)
+    return found
+
+
+def crossings(found: Partition) -> list[str]:
+    return [f"{n.op}({n.references[0]})" for n in found.graph.nodes if n.op in CROSSINGS]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "affine"),
+    [
+        # a loss of its own for each row: its mean is all that is told
+        ("loss = 2 - 2 * dot(p, stop_grad(q))", ["total(mean_loss_sum_part)"], True),
+        # rows against all rows: one side stays, the other is gathered, once
+        (
+            "loss = info_nce_batch(p, q, 0.1)",
+            ["gather_rows(q)", "enter(all_transpose)", "own_rows(arange)",
+             "total(mean_loss_sum_part)"],
+            False,
+        ),
+        # a Gram matrix over rows is a sum over the parts
+        ("loss = mean((p.T @ q - eye(8)) ** 2)", ["total(matmul_part)"], False),
+        # a sum of scaled means is known to be affine, a product of means is not
+        (
+            "loss = 3 * mean(dot(p, q)) - mean(p ** 2) / 4",
+            ["total(mean_sum_part)", "total(mean_2_sum_part)"],
+            True,
+        ),
+        (
+            "loss = mean(dot(p, q)) * mean(p ** 2)",
+            ["total(mean_sum_part)", "total(mean_2_sum_part)"],
+            False,
+        ),
+        # the queue of a later step needs all keys
+        (
+            "queue keys[32] = sphere(8)\nkeys <- stop_grad(q)\n"
+            "loss = info_nce(p, stop_grad(q), keys, 0.1)",
+            ["total(mean_loss_sum_part)", "gather_rows(stop_grad)"],
+            True,
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_told(body: str, expected: list[str], affine: bool) -> None:
+    found = split(body)
+    assert crossings(found) == expected
+    assert is_affine(found) == affine
+
+
+def test_the_rows_of_a_part_and_what_all_have() -> None:
+    found = split("loss = info_nce_batch(p, q, 0.1)")
+    assert found.placed["p"] == Local()
+    assert found.placed["all_q"] == Whole(batch=True)
+    assert found.local("log_softmax") == Local(embedding=False)
+
+
+def test_a_trained_value_that_all_use_alike_counts_once() -> None:
+    found = split("weight w[8, 8] = uniform_fan_in\nloss = mean((p.T @ q - w) ** 2)")
+    assert "once(w)" in crossings(found)
+    found = split("weight w[8, 8] = uniform_fan_in\nloss = mean(((p @ w) - q) ** 2)")
+    assert not [c for c in crossings(found) if c.startswith("once")]
+
+
+def test_a_draw_that_all_make_alike_is_not_sent() -> None:
+    found = split("u = draw_uniform(8)\nloss = mean(p.T @ u)")
+    assert not [c for c in crossings(found) if c.startswith("gather")]
+    found = split("u = draw_uniform(8)\nloss = mean(p @ u.T)")
+    assert not [c for c in crossings(found) if c.startswith("gather")]

@@ -1,0 +1,160 @@
+"""Whole runs on two real processes: one folder, one log, one end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sslang.api import load_source
+from sslang.diagnostics import Diagnostic, DiagnosticError, Source
+from sslang.ir.program import Program
+from sslang.processes.group import ALONE, Processes
+from sslang.track.run_folder import RunFolder
+from sslang.train import run
+from sslang.train.learner import Learner
+from sslang.train.options import RunOptions
+from sslang.train.session import Outcome
+from tests.conftest import ROOT, TINY
+from tests.train.several import called
+
+STOPPED_IN = 4
+SPEC = (ROOT / "specs/mocov2.ssl").read_text()
+
+
+def program(*overrides: str) -> Program:
+    return load_source(Source("mocov2.ssl", SPEC), None, (*TINY["mocov2"], *overrides))
+
+
+def options(out: Path, processes: Processes, **changes: object) -> RunOptions:
+    given = {"device": "cpu", "workers": 0, "out": out, "tracking": "off", "quiet": True,
+             "processes": processes, **changes}  # fmt: skip
+    return RunOptions(**given)  # type: ignore[arg-type]
+
+
+def begin(out: Path, processes: Processes, *overrides: str) -> Outcome:
+    return run.run(program(*overrides), options(out, processes, save_every=0.0), SPEC, "mocov2")
+
+
+def disturbed(processes: Processes, rank: int, disturb: Any) -> pytest.MonkeyPatch:
+    """At one process, `disturb` is called in the fourth step."""
+    patch, step = pytest.MonkeyPatch(), Learner.train_step
+
+    def stepped(self: Learner, *given: Any, **named: Any) -> Any:
+        if processes.rank == rank and self.step == STOPPED_IN - 1:
+            disturb()
+        return step(self, *given, **named)
+
+    patch.setattr(Learner, "train_step", stepped)
+    return patch
+
+
+def of_runs(processes: Processes, folder: Path) -> dict[str, Any]:
+    def told() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    patch = disturbed(processes, 1, told)
+    stopped = begin(folder / "stopped", processes)
+    patch.undo()
+    finished = run.resume(stopped.folder, program(), options(folder / "stopped", processes))
+    failed, where = [], begin_badly(folder / "nan", processes)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            refuse_image(patch, processes)
+            begin(folder / "data", processes)
+    except DiagnosticError as error:
+        failed = [d.code for d in error.diagnostics]
+    return {
+        "stopped": [stopped.finished, stopped.exit_code, str(stopped.folder.path)],
+        "finished": [finished.finished, finished.exit_code, finished.results],
+        "nan": where,
+        "failed": failed,
+    }
+
+
+def begin_badly(out: Path, processes: Processes) -> list[str]:
+    try:
+        begin(out, processes, "optimizer=sgd(lr = 1e25)")
+    except DiagnosticError as error:
+        return [f"{d.code}: {d.message}" for d in error.diagnostics]
+    return []
+
+
+def refuse_image(patch: pytest.MonkeyPatch, processes: Processes) -> None:
+    """The second process cannot read its share of the third step."""
+    from sslang.data.batches import Batches
+
+    following = Batches.__next__
+
+    def refused(self: Batches) -> Any:
+        if processes.rank == 1 and self.step == 2:
+            raise DiagnosticError(Diagnostic("E605", "gone"))
+        return following(self)
+
+    patch.setattr(Batches, "__next__", refused)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("processes")
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> list[Any]:
+    return called(2, "tests.train.test_processes:of_runs", folder)
+
+
+def lines(folder: RunFolder) -> list[tuple[int, dict[str, float]]]:
+    """The log without what depends on the clock, rounding or the accuracy of few images."""
+    shown = ("train/", "health/", "eval/embedding", "eval/effective")
+    return [
+        (row.step, {k: v for k, v in row.metrics.items() if k.startswith(shown)})
+        for row in folder.metrics()
+    ]
+
+
+def test_a_signal_at_one_stops_all_after_the_same_step(found: list[Any]) -> None:
+    for each in found:
+        assert each["stopped"] == [False, 75, found[0]["stopped"][2]]
+        assert each["finished"] == [True, 0, found[0]["finished"][2]]
+
+
+def test_there_is_one_folder_and_one_log(found: list[Any], folder: Path) -> None:
+    """It is that of a run on one process, but for rounding."""
+    (path,) = (folder / "stopped" / "mocov2").iterdir()
+    ours = RunFolder(path)
+    assert (ours.status(), ours.record().exit_code) == ("FINISHED", 0)
+    text = ours.log_path.read_text()
+    assert text.count(f"goes on from step {STOPPED_IN}") == 1
+    assert text.count("steps of 64 on 2 processes, cpu") == 2
+    alone = begin(folder / "alone", ALONE).folder
+    assert len(lines(ours)) == len(lines(alone)) > 2
+    for (step, mine), (other, expected) in zip(lines(ours), lines(alone), strict=True):
+        assert step == other
+        assert mine == pytest.approx(expected, rel=1e-3)
+    assert {p.name for p in ours.artifacts.iterdir()} == {p.name for p in alone.artifacts.iterdir()}
+
+
+def test_what_goes_wrong_at_one_ends_all(found: list[Any]) -> None:
+    assert [each["failed"] for each in found] == [["E721"], ["E605"]]
+
+
+def test_all_say_the_same_of_a_loss_that_is_no_number(found: list[Any], folder: Path) -> None:
+    (first,), (second,) = (each["nan"] for each in found)
+    assert first == second
+    assert first.startswith("E703: step 2: the net `f`, in its part `0.")
+    assert len(list((folder / "nan" / "mocov2").glob("*/batch-00000002.pt"))) == 1
+
+
+def test_another_number_of_processes_goes_on(found: list[Any], folder: Path) -> None:
+    """What two began, one finishes: the checkpoint does not know how many there were."""
+    (path,) = (folder / "data" / "mocov2").iterdir()
+    outcome = run.resume(RunFolder(path), program(), options(folder / "data", ALONE))
+    assert outcome.finished
+    expected = json.loads(json.dumps(found[0]["finished"][2]))
+    for name in ("eval/embedding_std", "eval/effective_rank"):
+        assert outcome.results[name] == pytest.approx(expected[name], rel=1e-3)
