@@ -10,6 +10,7 @@ import click
 
 _COMMANDS = {
     "run": "Train a spec into a tracked run.",
+    "submit": "Train a spec as a job of Slurm.",
     "check": "Check specs under all of their recipes.",
     "explain": "Explain the code of a finding.",
     "fmt": "Bring specs into the one spelling.",

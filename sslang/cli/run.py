@@ -1,29 +1,50 @@
-"""`sslang run`."""
+"""`sslang run`: alone, as one of several processes, or as the one that starts them."""
 
 from __future__ import annotations
 
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from sslang.cli.shared import as_json, print_diagnostics, print_json, reporting, share_cores
-from sslang.diagnostics import Diagnostic
-from sslang.train.options import RunOptions
+from sslang.cli.shared import as_json, reporting, share_cores, tell
+from sslang.cli.work import Request, choose, compute, exit_code, program_of, show
+from sslang.diagnostics import DiagnosticError
+from sslang.processes import environment
+from sslang.processes.environment import Place
+from sslang.processes.report import Reporter, Verdict, watch_parent
+from sslang.train.options import MicroBatch, RunOptions
 
-if TYPE_CHECKING:
-    from sslang.ir.program import Program
+_ARGUMENTS = "sslang.arguments"
 
 
-@click.command()
+class _Remembering(click.Command):
+    """Keeps its arguments as they were given, for the processes that get the same ones."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
+
+
+def _rows(ctx: click.Context, param: click.Parameter, text: str | None) -> MicroBatch:
+    """A number of rows from 1, or `auto`."""
+    if text is None or text == "auto":
+        return "auto" if text else None
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise click.BadParameter(f"{text!r} is neither a number of rows nor `auto`", ctx, param)
+    return int(text)
+
+
+@click.command(cls=_Remembering)
 @click.argument("spec", required=False, type=click.Path())
 @click.argument("overrides", nargs=-1)
 @click.option("--recipe", help="The recipe; `default` if none is named.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", help="cpu, cuda, cuda:1, ...; the best there is if not named.")
 @click.option("--workers", type=click.IntRange(0, 64), default=2, show_default=True,
-              help="Processes that decode images.")  # fmt: skip
+              help="Helpers of each process that decode images.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
               help="Where runs go.")  # fmt: skip
 @click.option("--resume", is_flag=False, flag_value="latest", metavar="[RUN]",
@@ -36,6 +57,13 @@ if TYPE_CHECKING:
 @click.option("--compile", "compile_", is_flag=True, help="Run the step through torch.compile.")
 @click.option("--channels-last/--no-channels-last", default=True, show_default=True,
               help="Images in memory as NHWC, which convolutions are faster on.")  # fmt: skip
+@click.option("--processes", type=click.IntRange(1, 1024), metavar="N",
+              help="Compute with N processes on this machine.")  # fmt: skip
+@click.option("--nodes", type=click.IntRange(1, 4096), metavar="N",
+              help="So many machines, on each of which this command is started.")  # fmt: skip
+@click.option("--rendezvous", metavar="HOST:PORT", help="Where the machines meet: on one of them.")
+@click.option("--micro-batch", callback=_rows, metavar="N|auto",
+              help="Rows of the batch that a process computes at a time.")  # fmt: skip
 @click.option("--tracking", metavar="URI", help="An MLflow URI, or `off`.")
 @click.option("--save-every", type=float, default=60.0, show_default=True, metavar="SECONDS",
               help="How often to save a checkpoint.")  # fmt: skip
@@ -58,6 +86,10 @@ def command(
     precision: str,
     compile_: bool,
     channels_last: bool,
+    processes: int | None,
+    nodes: int | None,
+    rendezvous: str | None,
+    micro_batch: MicroBatch,
     tracking: str | None,
     save_every: float,
     dry_run: bool,
@@ -66,144 +98,102 @@ def command(
     json_: bool,
 ) -> None:
     """Train SPEC, with OVERRIDES `name=expression`, into a tracked run."""
-    share_cores()
     if spec is None and resume in (None, "latest"):
         raise click.UsageError("name a spec, or a run to resume")
+    if begun is not None and phase is None:
+        raise click.UsageError("--from goes with --phase, the phase to begin with")
+    if (nodes or 1) > 1 and rendezvous is None:
+        raise click.UsageError("--nodes goes with --rendezvous, where the machines meet")
+    if (nodes is not None or rendezvous is not None) and processes is None:
+        raise click.UsageError("--nodes and --rendezvous go with --processes, on each machine")
+    starts = (processes or 1) * (nodes or 1) > 1 and environment.REPORTS not in os.environ
+    if starts:
+        environment.refuse_second_start(os.environ, nodes or 1)
+    place = Place() if starts else environment.find(os.environ)
+    share_cores(place)
+    request = Request(spec, overrides, recipe, resume, phase, begun, dry_run, json_)
     options = RunOptions(
         seed=seed, device=device, workers=workers, out=out,
         precision="bfloat16" if precision == "bfloat16" else "float32",
         compile=compile_, channels_last=channels_last, tracking=tracking, save_every=save_every,
-        quiet=quiet or json_, verbose=verbose,
+        quiet=quiet or json_, verbose=verbose, micro_batch=micro_batch,
     )  # fmt: skip
-    if begun is not None and phase is None:
-        raise click.UsageError("--from goes with --phase, the phase to begin with")
-    if resume is not None:
-        _resume(spec, resume, overrides, recipe, options, json_)
-        return
-    assert spec is not None
-    import sslang
-    from sslang.model.resolve import read
-
-    program = sslang.load(spec, recipe, overrides)
-    if not json_:
-        print_diagnostics(program.diagnostics)
-    _refuse_collapse(program, silent=json_)
-    if dry_run:
-        from sslang.train.dry_run import dry_run as rehearse
-
-        report = rehearse(program, options)
-        if json_:
-            print_json(report.plain())
-        else:
-            print(report.text())
-        return
-    from sslang.track.run_folder import open_run
-    from sslang.train.run import run
-
-    source = read(Path(spec)).text
-    folder = None if begun is None else open_run(begun)
-    _end(run(program, options, source, Path(spec).stem, phase=phase, begun=folder), json_)
+    if starts:
+        assert processes is not None
+        _start(request, options, processes, nodes or 1, rendezvous or "")
+    if place.count > 1:
+        _take_part(request, options, place)
+    chosen, program = choose(request, options, checked=False)
+    result = compute(request, options, chosen, program)
+    show(result, json_=json_)
+    raise SystemExit(exit_code(result))
 
 
-def _refuse_collapse(program: Program, *, silent: bool) -> None:
-    """Raises DiagnosticError where numbers say that a loss collapses; warns where it may."""
-    from sslang.diagnostics import DiagnosticError
-    from sslang.evaluate.probe import findings
-    from sslang.evaluate.probe_file import probe_phases
-
-    found: list[Diagnostic] = []
-    for phase, verdict in probe_phases(program):
-        found += findings(phase, verdict)
-        if verdict.outcome == "undecided" and not silent:
-            print(f"collapse of {verdict.line(phase.phase)}", file=sys.stderr)
-    if any(d.is_error for d in found):
-        raise DiagnosticError(*found)
-    if not silent:
-        print_diagnostics(found)
-
-
-def _resume(
-    spec: str | None,
-    wanted: str,
-    overrides: tuple[str, ...],
-    recipe: str | None,
-    options: RunOptions,
-    json_: bool,
+def _start(
+    request: Request, options: RunOptions, processes: int, nodes: int, rendezvous: str
 ) -> None:
-    """Go on from the resolved spec in the run's folder, which holds all that the run is."""
-    from dataclasses import replace
+    """Find what is wrong before anything is started, then start the processes."""
+    from sslang.processes.launch import Launch, launch
 
-    import sslang
-    from sslang.diagnostics import DiagnosticError
-    from sslang.track.run_folder import list_runs, open_run
-    from sslang.train import run as running
+    device = options.resolved_device()
+    if device.startswith("cuda"):
+        import torch
 
-    if wanted == "latest":
-        assert spec is not None
-        name = Path(spec).stem
-        runs = [r for r in list_runs(options.out) if r.path.parent.name == name]
-        if not runs:
-            message = f"there is no run of `{name}` below {options.out}"
-            raise DiagnosticError(
-                Diagnostic("E701", message, hint="name its folder after --resume")
-            )
-        folder = runs[-1]
-    else:
-        folder = open_run(Path(wanted))
-    record = folder.record()
-    if spec is not None:  # a changed spec is noticed before anything is computed
-        given = sslang.load(spec, recipe or record.recipe or None, overrides or record.overrides)
-        if running.run_hash(given, options) != record.spec_hash:
-            raise DiagnosticError(
-                _changed(folder.resolved_path.read_text("utf-8"), given.spec.text, folder.path)
-            )
-    program = sslang.load(folder.resolved_path)
-    bfloat16 = record.spec_hash.endswith("-bfloat16")
-    options = replace(
-        options, seed=record.seed, precision="bfloat16" if bfloat16 else "float32",
-        out=folder.root,
-    )  # fmt: skip
-    _end(running.resume(folder, program, options), json_)
-
-
-def _changed(before: str, after: str, folder: Path) -> Diagnostic:
-    import difflib
-
-    lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), "the run", "the spec now", lineterm="", n=0
-    )
-    difference = "\n    ".join(line for line in lines if not line.startswith("@@"))
-    message = f"the run in {folder} was begun with another spec:\n    {difference}"
-    return Diagnostic(
-        "E702", message, hint=f"sslang run --resume {folder} goes on with the run's own"
-    )
-
-
-def _end(outcome: object, json_: bool) -> None:
-    from sslang.train.run import results_line
-    from sslang.train.session import Outcome
-
-    assert isinstance(outcome, Outcome)
-    folder = outcome.folder.path
-    if json_:
-        print_json(
-            {"folder": str(folder), "finished": outcome.finished, "results": outcome.results}
+        environment.refuse_too_many(processes, torch.cuda.device_count())
+        environment.device_of(Place(count=processes), device)
+    choose(request, options, checked=False)
+    arguments = click.get_current_context().meta[_ARGUMENTS]
+    verdict = launch(
+        Launch(
+            command=("-m", "sslang", "run", *arguments),
+            processes=processes,
+            nodes=nodes,
+            rendezvous=rendezvous,
+            keep_output=options.verbose,
         )
-        raise SystemExit(outcome.exit_code)
-    shown = _relative(folder)
-    if not outcome.finished:
-        print(f"stopped; all is saved. Go on: sslang run --resume {shown}", file=sys.stderr)
-        raise SystemExit(outcome.exit_code)
-    for line in results_line(outcome.results):
-        print(line)
-    print(f"run: {shown}")
-    if outcome.encoder is not None:
-        print(f"encoder for torchvision, timm or plain torch: {_relative(outcome.encoder)}")
-    print("compare runs: sslang runs, or sslang ui for MLflow's pages")
+    )
+    _print(verdict, request.json_)
+    raise SystemExit(verdict.code)
 
 
-def _relative(path: Path) -> Path:
-    try:
-        return path.relative_to(Path.cwd())
-    except ValueError:
-        return path
+def _take_part(request: Request, options: RunOptions, place: Place) -> None:
+    """Be one of several processes: the first reads, decides and prints, for all of them."""
+    from sslang.train.together import ended_elsewhere  # imports torch
+
+    with Reporter(place, lambda verdict: _print(verdict, request.json_)) as reporter:
+        if os.environ.get(environment.PARENT):
+            watch_parent(int(os.environ[environment.PARENT]))
+        reporter.store = store = environment.meet(place)
+        device = environment.device_of(place, options.device)
+        processes = environment.join(place, device, store)
+        first = processes.is_first
+        options = replace(
+            options, processes=processes, device=device, quiet=options.quiet or not first,
+            verbose=options.verbose and first,
+        )  # fmt: skip
+        if first:
+            try:
+                chosen, program = choose(request, options, checked=bool(place.reports))
+            except DiagnosticError:
+                processes.from_first(None)
+                raise
+            processes.from_first(chosen)
+        else:
+            chosen = processes.from_first(None)
+            if chosen is None:
+                raise ended_elsewhere(0, processes.count)
+            program = program_of(chosen, request)
+        result = compute(request, options, chosen, program)
+        if first:
+            show(result, json_=request.json_)
+        code = exit_code(result)
+        if code == 0:  # else the others may be elsewhere, and must not be waited for
+            environment.leave(processes)
+        reporter.done(code)
+
+
+def _print(verdict: Verdict, json_: bool) -> None:
+    if verdict.diagnostics:
+        tell(verdict.diagnostics, json_=json_)
+    if verdict.text:
+        print(verdict.text, file=sys.stderr)

@@ -6,12 +6,13 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from sslang.diagnostics import Diagnostic, DiagnosticError, render, to_json
+from sslang.processes.environment import Place, thread_count
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -20,12 +21,16 @@ as_json = click.option(
 )
 
 
-def share_cores() -> None:
+def share_cores(place: Place | None = None) -> None:
     """Threads that wait sleep, so that a run stays fast beside loader processes and other work.
 
-    Before torch is imported; what the user has set stands.
+    One of several processes computes with its share of the machine's cores. Before torch is
+    imported; what the user has set stands.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    threads = None if place is None else thread_count(place, os.environ)
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 def reporting(function: Command) -> Command:
@@ -36,16 +41,21 @@ def reporting(function: Command) -> Command:
         try:
             return function(*args, **kwargs)
         except DiagnosticError as error:
-            if kwargs.get("json_"):
-                print_json({"diagnostics": [to_json(d) for d in error.diagnostics]})
-            else:
-                print_diagnostics(error.diagnostics)
+            tell(error.diagnostics, json_=bool(kwargs.get("json_")))
             raise SystemExit(1) from None
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             raise SystemExit(130) from None
 
     return wrapped  # type: ignore[return-value]
+
+
+def tell(diagnostics: Sequence[Diagnostic], *, json_: bool) -> None:
+    """What has ended a command: text on standard error, or JSON on standard output."""
+    if json_:
+        print_json({"diagnostics": [to_json(d) for d in diagnostics]})
+    else:
+        print_diagnostics(diagnostics)
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
