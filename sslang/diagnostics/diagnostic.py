@@ -14,6 +14,7 @@ from sslang.diagnostics.source import Span
 
 # Names like another: how many are shown, how alike they are, how many are compared in full.
 _SHOWN, _CUTOFF, _COMPARED = 4, 0.6, 100
+_MEANT = 0.75  # how alike what an edit writes is: `square` is like `sqrt`, and means another thing
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ def meant(name: str, known: Iterable[str], span: Span) -> Fix | None:
     """The name of `known` that resembles `name` by far the most, as an edit of the start."""
     close = _close(name, known)
     if not close or not span.text.startswith(name):
+        return None
+    if _alike(name, close[0]) < _MEANT:
         return None
     if len(close) > 1 and _alike(name, close[0]) < _alike(name, close[1]) + 0.1:
         return None

@@ -60,6 +60,10 @@ class Span:
         end = self.source.text.find("\n", self.start, self.end)
         return self if end < 0 else Span(self.source, self.start, end)
 
+    def __contains__(self, other: Span) -> bool:
+        same = other.source is self.source
+        return same and self.start <= other.start and other.end <= self.end
+
     def to(self, other: Span) -> Span:
         """The range from the start of this one to the end of `other`."""
         return Span(self.source, self.start, max(self.end, other.end))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -55,10 +56,10 @@ def _linear(module: Module, name: str, found: list[Diagnostic]) -> list[tuple[tr
 
     visited: set[tuple[str, bool]] = set()
 
-    def visit(wanted: str, path: tuple[str, ...], span: Span | None) -> None:
+    def visit(wanted: str, path: tuple[str, ...], heir: tree.Recipe | None) -> None:
         if len(path) > MAX_BASES:
             message = f"recipes are based on each other more than {MAX_BASES} deep"
-            found.append(Diagnostic("E311", message, span))
+            found.append(Diagnostic("E311", message, _base(heir, wanted)))
             return
         if (wanted, wanted in path) in visited:
             return
@@ -67,22 +68,32 @@ def _linear(module: Module, name: str, found: list[Diagnostic]) -> list[tuple[tr
         node = own or prelude().recipes.get(wanted)
         if wanted in path and own is None and node is None:
             message = f"the recipes {' -> '.join((*path, wanted))} are based on each other"
-            found.append(Diagnostic("E203", message, span))
+            found.append(Diagnostic("E203", message, _base(heir, wanted)))
             return
         if node is None:
             known = set(module.recipes) | set(prelude().recipes)
-            message = f"there is no recipe `{wanted}`"
-            found.append(
-                Diagnostic("E204", message, span, hint=nearest(wanted, known) or _list(known))
-            )
+            hint = nearest(wanted, known) or _list(known)
+            message, span = f"there is no recipe `{wanted}`", _base(heir, wanted)
+            found.append(Diagnostic("E204", message, span, hint=hint))
             return
         for base in node.bases:
-            visit(base, (*path, wanted), node.span.first_line)
+            visit(base, (*path, wanted), node)
         if all(node is not seen for seen, _ in order):
             order.append((node, own is not None))
 
     visit(name, (), None)
     return order
+
+
+def _base(heir: tree.Recipe | None, base: str) -> Span | None:
+    """Where a recipe names one that it is based on."""
+    if heir is None:
+        return None
+    line = heir.span.first_line
+    found = re.search(rf":[^{{]*?\b({base})\b", line.text)
+    if found is None:
+        return line
+    return Span(line.source, line.start + found.start(1), line.start + found.end(1))
 
 
 def _list(names: Iterable[str]) -> str:
@@ -126,12 +137,16 @@ def _overlay(
                         "E205",
                         message,
                         statement.target.span,
-                        hint=field_hint(name) or nearest(name, known),
+                        hint=field_hint(name) or nearest(name, known) or _declare(name),
                         fix=None if field_hint(name) else meant(name, known, statement.target.span),
                     )
                 )
             continue
         _replace(result, name, statement, layer, entries)
+
+
+def _declare(name: str) -> str:
+    return f"a recipe sets what the spec has: declare `param {name} = ...` there, and read it"
 
 
 def _overlay_phase(result: Resolved, nested: tree.Nested, layer: str, own: bool) -> None:

@@ -6,7 +6,8 @@ import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sslang.diagnostics import Diagnostic, DiagnosticError, Label, Source, Span, nearest
+from sslang.diagnostics import Diagnostic, DiagnosticError, Fix, Label, Source, Span, nearest
+from sslang.diagnostics.fix import replacement
 from sslang.model.recipe import FIELDS
 from sslang.ops import PRIMITIVES
 from sslang.ops.signs import UNNAMED
@@ -188,8 +189,9 @@ def _declare(file: tree.File, module: Module) -> None:
                 entry = Entry(target.name, "binding", value, target, module.home, target.span)
                 _add(module, entry)
             case tree.Function(name):
-                span = statement.span.first_line
+                span = statement.name_span
                 _add(module, Entry(name, "fn", statement, None, module.home, span))
+                _names_in(statement, module)
             case tree.Write():
                 module.writes.append(statement)
             case tree.Recipe(name):
@@ -204,9 +206,41 @@ def _declare(file: tree.File, module: Module) -> None:
             case tree.Phase():
                 _phase(module, statement)
             case _:
-                module.diagnostics.append(
-                    Diagnostic("E101", "this statement cannot stand here", statement.span)
-                )
+                message, span = "this statement cannot stand here", statement.span.first_line
+                hint = _BEGINNINGS.get(type(statement), "")
+                module.diagnostics.append(Diagnostic("E101", message, span, hint=hint))
+
+
+# What a statement that stands where it cannot belongs to.
+_BEGINNINGS: dict[type, str] = {
+    tree.Nested: "a recipe is written `recipe name : laptop { ... }`, a phase `phase name { ... }`",
+    tree.Return: "`return` ends a function: `fn name(x) { ... }`",
+}
+
+
+def _names_in(function: tree.Function, module: Module) -> None:
+    """E202 for what a function names twice, E303 for a second `return`."""
+    named = [(p.name, p.span) for p in function.parameters]
+    statements = function.body.statements if isinstance(function.body, tree.Block) else ()
+    for statement in statements:
+        if isinstance(statement, tree.Binding):
+            named.append((statement.target.name, statement.target.span))
+        elif isinstance(statement, tree.Declaration):
+            named.extend((target.name, target.span) for target in statement.targets)
+    first: dict[str, Span] = {}
+    for name, span in named:
+        if name in first:
+            label = Label(first[name], "first named here")
+            message = f"`{function.name}` names `{name}` twice"
+            hint = "a name has one value; a second step has a name of its own"
+            module.diagnostics.append(Diagnostic("E202", message, span, (label,), hint))
+        first.setdefault(name, span)
+    returns = [s.span.first_line for s in statements if isinstance(s, tree.Return)]
+    if len(returns) > 1:
+        label = Label(returns[0], "the first of them")
+        message = f"`{function.name}` returns twice"
+        hint = "a choice is an expression: `return a if n > 1 else b`"
+        module.diagnostics.append(Diagnostic("E303", message, returns[1], (label,), hint))
 
 
 def _phase(module: Module, statement: tree.Phase) -> None:
@@ -243,7 +277,7 @@ def _phases_hide(module: Module) -> None:
 def _add(module: Module, entry: Entry) -> None:
     old = module.namespace.entries.get(entry.name)
     if old is not None:
-        _twice(module, entry.name, entry.span, old.span)
+        _twice(module, entry.name, entry.span, old.span, entry)
         return
     parent = module.namespace.parent
     hidden = parent.find(entry.name) if parent is not None else None
@@ -257,13 +291,28 @@ def _add(module: Module, entry: Entry) -> None:
     module.namespace.entries[entry.name] = entry
 
 
-def _twice(module: Module, name: str, span: Span, first: Span) -> None:
+def _twice(module: Module, name: str, span: Span, first: Span, second: Entry | None = None) -> None:
     label = Label(first, "first declared here")
     old = module.namespace.entries.get(name)
-    state = old is not None and old.kind in ("queue", "bank", "state")
-    hint = f"a {old.kind} is written after the step by `{name} <- ...`" if old and state else ""
+    hint, fix = "", None
+    if old is not None and old.kind in STATES:
+        index = "[index]" if old.kind == "bank" else ""
+        hint = f"a {old.kind} is written after the step by `{name}{index} <- ...`"
+        fix = _as_write(second) if second is not None and second.kind == "binding" else None
+    if old is not None and old.kind == "param":
+        hint = f"another value is a recipe's: `recipe other : laptop {{ {name} = ... }}`"
     message = f"`{name}` is declared twice"
-    module.diagnostics.append(Diagnostic("E202", message, span, (label,), hint))
+    module.diagnostics.append(Diagnostic("E202", message, span, (label,), hint, fix))
+
+
+def _as_write(binding: Entry) -> Fix | None:
+    """`c <- ...` for `c = ...`."""
+    source, start = binding.span.source, binding.span.end
+    between = source.text[start : binding.value.span.start]
+    if between.strip(" (") != "=":
+        return None
+    at = start + between.index("=")
+    return replacement(Span(source, at, at + 1), "<-")
 
 
 def _use(statement: tree.Use, module: Module) -> None:

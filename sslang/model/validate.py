@@ -38,9 +38,9 @@ def problems(model: type[BaseModel], values: Mapping[str, Any]) -> list[Problem]
             field = str(item["loc"][0]) if item["loc"] else ""
             found.setdefault(field, Problem(field, _text(item)))
         for field, words in _words(error).items():
-            found[field] = Problem(
-                field, f"it should be {' or '.join(f'`{w}(...)`' for w in words)}"
-            )
+            *others, last = [f"`{word}(...)`" for word in words]
+            either = f"{', '.join(others)} or {last}" if others else last
+            found[field] = Problem(field, f"it should be {either}")
         return list(found.values())
     return []
 
@@ -49,7 +49,11 @@ def _text(item: ErrorDetails) -> str:
     text = item["msg"].removeprefix("Value error, ")
     if not text.startswith("Input should be "):
         return text
-    text = text.removeprefix("Input should be ").replace("valid integer", "whole number")
+    text = (
+        text.removeprefix("Input should be ")
+        .replace("valid integer", "whole number")
+        .replace("'", "`")
+    )
     return f"it should be {text}"
 
 

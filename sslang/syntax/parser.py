@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from sslang.diagnostics import Diagnostic, Label, Source, Span
-from sslang.syntax import tree
+from sslang.syntax import habits, tree
 from sslang.syntax.build import Rejected, build, comment_start
 
 if TYPE_CHECKING:
@@ -150,51 +149,12 @@ def _offset(token: object, text: str) -> int:
     return int(offset)
 
 
-_INSTEAD = {
-    '"': "texts stand in double quotes, on one line",
-    "'": "texts stand in double quotes, on one line",
-    "^": "a power is written `**`",
-    "&": "it is written `and`",
-    "!": "it is written `not`",
-    ";": "each statement stands on a line of its own",
-}
-
-
 def _unknown_character(source: Source, offset: int) -> Diagnostic:
     character = source.text[offset]
     shown = f"`{character}`" if character.isprintable() else f"U+{ord(character):04X}"
     message = f"{shown} begins no token of the language"
-    hint = _INSTEAD.get(character, "")
-    return Diagnostic("E102", message, Span(source, offset, offset + 1), hint=hint)
-
-
-# How statements of other languages begin.
-_FOREIGN = {
-    "def": "a function is written `fn name(x) = ...`",
-    "import": 'a spec sees the standard library; other files by `use NAMES from "file.ssl"`',
-    "from": 'a spec sees the standard library; other files by `use NAMES from "file.ssl"`',
-    "class": "a spec has no classes: nets are `encoder`, `head`, `branch`, and functions `fn`",
-    "for": "there are families in its place: `z[v in views] = ...`, `sum(... for v in views)`",
-    "while": "the one loop is `repeat(n, step, x)`",
-    "if": "a choice is an expression: `a if n > 1 else b`",
-    "with": "settings follow what they set: `branch b = f | g with (batch_norm = groups(32))`",
-    "let": "a binding is written `name = ...`",
-    "const": "a hyper-parameter is written `param name = ...`",
-    "print": "a metric is a binding of the step; it is logged by its name",
-    "assert": "what a spec must be is checked; there is no statement for it",
-    "lambda": "a function is written `fn name(x) = ...`",
-}
-
-
-def _foreign(text: str, offset: int) -> str:
-    """A hint where the statement that `offset` lies in begins as in another language."""
-    start = text.rfind("\n", 0, offset) + 1
-    words = re.findall(r"\w+", text[start:].split("\n", 1)[0])
-    if "lambda" in words:
-        return _FOREIGN["lambda"]
-    if text[offset : offset + 2] in ("+=", "-=", "*=", "/="):
-        return "a binding has one value: `y = x + ...`; a state is written `s <- s + ...`"
-    return _FOREIGN.get(words[0], "") if words else ""
+    hint, fix = habits.of_character(source, offset)
+    return Diagnostic("E102", message, Span(source, offset, offset + 1), hint=hint, fix=fix)
 
 
 def _unexpected(source: Source, text: str, error: object, offset: int) -> Diagnostic:
@@ -219,16 +179,19 @@ def _unexpected(source: Source, text: str, error: object, offset: int) -> Diagno
     kind = getattr(token, "type", "")
     if kind == "$END":
         span = Span(source, max(0, offset - 1), offset)
-        return Diagnostic("E106", "the file ends inside a statement or a block", span, hint=hint)
+        said, fix = habits.of_token(source, offset, "")
+        message = "the file ends inside a statement or a block"
+        return Diagnostic("E106", message, span, hint=said or hint, fix=fix)
     if kind == "_NEWLINE":
         message = "the statement ends too early"
     elif kind == str(token).upper() and "NAME" in getattr(error, "expected", ()):
         message = f"`{token}` is a word of the language, and a name is due here"
-        hint = _foreign(text, offset) or "choose another name"
+        hint = "choose another name"
     else:
         message = f"`{token}` cannot stand here"
     span = Span(source, offset, offset + max(1, len(str(token).rstrip())))
-    return Diagnostic("E101", message, span, hint=_foreign(text, offset) or hint)
+    said, fix = habits.of_token(source, offset, "" if kind == "_NEWLINE" else str(token))
+    return Diagnostic("E101", message, span, hint=said or hint, fix=fix)
 
 
 def _unfinished(text: str, offset: int) -> int | None:

@@ -244,6 +244,15 @@ class Function(Node):
     parameters: tuple[Parameter, ...]
     body: Node  # a Block, or the expression after `=`
 
+    @property
+    def name_span(self) -> Span:
+        """Where its name stands; the range of the whole where the text has another."""
+        start = self.span.text.find(self.name, len("fn"))
+        if start < 0:
+            return self.span.first_line
+        begin = self.span.start + start
+        return Span(self.span.source, begin, begin + len(self.name))
+
 
 @dataclass(frozen=True)
 class Phase(Node):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from sslang.diagnostics import Span
 from sslang.types.dims import Dim, Size, symbol
 
 DType = Literal["float", "int", "bool"]
@@ -90,10 +91,14 @@ def depends_on_batch(size: Size) -> bool:
 
 @dataclass(frozen=True)
 class Interval:
-    """`low..high`, with both ends: a range of numbers to draw from, or of integers to run over."""
+    """`low..high`, with both ends: a range of numbers to draw from, or of integers to run over.
+
+    `span` is where it is written, for messages about it.
+    """
 
     low: float
     high: float
+    span: Span | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.low}..{self.high}"
@@ -101,10 +106,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Duration:
-    """A time of training, in `epochs` or `steps`; fractions of an epoch are allowed."""
+    """A time of training, in `epochs` or `steps`; fractions of an epoch are allowed.
+
+    `span` is where it is written, for messages about it.
+    """
 
     value: float
     unit: Literal["epochs", "steps"]
+    span: Span | None = field(default=None, compare=False, repr=False)
 
     def steps(self, epoch: float) -> float:
         """The duration in steps, for an epoch of so many steps."""

@@ -48,7 +48,7 @@ param unused = 3
 fn idle(x) = x
 encoder f = resnet18(width = 0.25, stm = small)
 head g = mlp(64, 32)
-branch t = ema(f | g, 0.99)
+branch t = ema(f | g | l2_normalize, 0.99)
 p = l2_normalise(g(f(a)))
 y = label
 loss = info_nce(p, t(b), stop_grad(t(a)), temprature = 0.1) + 0 * y

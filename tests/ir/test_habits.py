@@ -78,7 +78,7 @@ def test_what_has_one_equivalent_is_mended(written: str, mended: str) -> None:
         ("mean(randn(4, 4))", "draw_normal"),
         ("mean(softmax(x, dim = 1))", "along the last axis"),
         ("mean(mse_loss(x, y))", "mean((x - y)**2)"),
-        ("mean(stop_grad(online))", "`online(x)`"),
+        ("mean(stop_grad(online))", "`stop_grad(online(x))`"),
         ("info_nce(0.1, x, y)", "info_nce(q: [B, D], k: [B, D], negatives: [N, D], temperature)"),
     ],
 )

@@ -308,4 +308,23 @@ loss = mean(info_nce_batch(z[v], z[w], 0.2) for v in views for w in views if v !
 """,
         ),
     ),
+    Code(
+        "E216",
+        "two variables of one name",
+        "A generator has a variable for each `for`, and the summand reads them by name. Where two "
+        "have one name only the last can be read, so the terms are those of one family, each so "
+        "many times as the other has members: a sum over pairs that compares no pair.",
+        example=Example(
+            """\
+views = [a, b]
+z[v in views] = l2_normalize(g(f(v)))
+loss = mean(info_nce_batch(z[v], z[v], 0.2) for v in views for v in views)
+""",
+            """\
+views = [a, b]
+z[v in views] = l2_normalize(g(f(v)))
+loss = mean(info_nce_batch(z[v], z[w], 0.2) for v in views for w in views if v != w)
+""",
+        ),
+    ),
 )

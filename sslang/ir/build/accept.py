@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal, Union
 
 from sslang.ir.build.values import Builtin, Family, Special, Word
+from sslang.model.recipe import Recipe
 from sslang.model.recipe import Word as Configuration
 from sslang.ops import Primitive
 from sslang.types import Dim, Interval
@@ -29,6 +31,13 @@ def choices(hint: Any) -> tuple[str, ...]:
     return tuple(c for part in typing.get_args(hint) for c in choices(part))
 
 
+@cache
+def choices_of(model: type[Configuration] | type[Recipe]) -> dict[str, tuple[str, ...]]:
+    """By field of a recipe, or argument of a word in it, the words that it gives a sense to."""
+    given = typing.get_type_hints(model, include_extras=False)
+    return {name: choices(hint) for name, hint in given.items() if name in model.model_fields}
+
+
 def accept(value: Any, hint: Any) -> Any:
     """`value` as the annotation `hint` wants it; Unfit where it does not fit."""
     origin = typing.get_origin(hint)
@@ -46,6 +55,12 @@ def _word(value: Any, allowed: tuple[str, ...]) -> str:
     if text is None or text not in allowed:
         raise Unfit(f"one of {', '.join(f'`{a}`' for a in allowed)}")
     return text
+
+
+def one_of(words: Sequence[str]) -> str:
+    """`a`, `b` or `c`."""
+    quoted = [f"`{word}`" for word in words]
+    return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
 
 
 def word_of(value: Any) -> str | None:

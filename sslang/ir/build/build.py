@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from sslang.diagnostics import Diagnostic, Label, Span
-from sslang.ir.build import operators, undefined
-from sslang.ir.build.configure import as_field
+from sslang.diagnostics import Diagnostic, Label
+from sslang.ir.build import undefined
 from sslang.ir.build.context import Context, Scope
 from sslang.ir.build.names import lookup
 from sslang.ir.build.nets import agreed, net_of
+from sslang.ir.build.recipe import places, recipe_of
 from sslang.ir.build.step import training_step
 from sslang.ir.build.text import hidden, resolved_text, settings_text
 from sslang.ir.build.values import (
-    Arrow,
     BuiltNet,
-    Family,
     Initial,
     State,
     Value,
@@ -26,10 +23,9 @@ from sslang.ir.build.values import (
 )
 from sslang.ir.graph import APPLY, Graph, Node
 from sslang.ir.program import AveragePlan, NetPlan, Program, StatePlan
-from sslang.model.recipe import FIELDS, REQUIRED, Recipe
+from sslang.model.recipe import REQUIRED, Recipe
 from sslang.model.resolve import Entry, Resolved
 from sslang.model.spec import Spec
-from sslang.model.validate import problems, validated
 from sslang.ops.nets import PARTS
 from sslang.syntax import tree
 from sslang.types import BATCH, TensorType
@@ -70,7 +66,7 @@ class _Part:
 
 def _phase(resolved: Resolved) -> _Part:
     recipe_context = Context(resolved, "recipe")
-    recipe = _recipe(recipe_context)
+    recipe = recipe_of(recipe_context)
     training = Context(resolved, "training")
     outputs, writes = training_step(training)
     evaluation = Context(resolved, "evaluation", crop=recipe.crop if recipe else 0.875)
@@ -152,7 +148,7 @@ def _program(part: _Part, resolved: Resolved, text: str, settings: dict[str, str
         weights=tuple(p for p in plans if p.kind == "weight"),
         fixed=_fixed(part.step),
         diagnostics=(*_diagnostics(part.resolved, *part.contexts), *hidden(part.touched)),
-        spans={name: e.value.span for name, e in part.resolved.namespace.entries.items()},
+        spans=dict(places(part.resolved, part.recipe, part.contexts)),
         used=frozenset(_used(part)),
     )
 
@@ -225,55 +221,6 @@ def _paper(method: tree.Method | None) -> str | None:
     return None
 
 
-def _recipe(ctx: Context) -> Recipe | None:
-    """The recipe's fields, evaluated; None where it lacks some or they do not fit."""
-    entries = ctx.resolved.namespace.entries
-    present = [name for name in FIELDS if name in entries]
-    if not present and ctx.resolved.recipe is None:
-        return None
-    values: dict[str, Any] = {}
-    given: dict[str, str] = {}
-    for name in sorted(present, key=lambda n: n != "batch"):
-        with ctx.collecting():
-            value = lookup(ctx, name, entries[name].span, Scope())
-            given[name] = describe(value)
-            values[name] = _field(ctx, name, value, entries[name].value.span)
-            if name == "batch" and isinstance(value, int):
-                ctx.batch = value
-    missing = [name for name in REQUIRED if name not in entries]
-    unknown = any(d.code in ("E203", "E204") for d in ctx.resolved.diagnostics)
-    if missing and not unknown:
-        module, chosen = ctx.resolved.module, ctx.resolved.recipe
-        place = module.recipes.get(chosen or "", module.method)
-        span = None if place is None else place.span.first_line
-        who = "the spec" if chosen is None else f"recipe `{chosen}`"
-        message = f"{who} lacks {', '.join(f'`{m}`' for m in missing)}"
-        ctx.diagnostics.append(Diagnostic("E501", message, span))
-    for problem in problems(Recipe, values):
-        if problem.field in values:
-            message = f"`{problem.field}`: {problem.text}; this is {given[problem.field]}"
-            ctx.diagnostics.append(Diagnostic("E502", message, entries[problem.field].value.span))
-    return validated(Recipe, values)
-
-
-def _field(ctx: Context, name: str, value: Any, span: Span) -> Any:
-    if isinstance(value, Arrow):
-        ctx.fail("E307", "`a -> b` does not say how to go there", span,
-                 hint="write `cosine(a -> b)` or `linear(a -> b)`")  # fmt: skip
-    if name in ("freeze", "groups", "evaluate"):
-        items = value.members if isinstance(value, Family) else () if value is None else (value,)
-        if name != "freeze":
-            return tuple(as_field(item) for item in items)
-        selectors = [operators.as_selector(item, span) for item in items]
-        if None in selectors:
-            ctx.fail("E502", "`freeze` lists nets, parts, `bias` or `norm`", span)
-        return tuple(selectors)
-    if name == "length" and isinstance(value, int | float) and not isinstance(value, bool):
-        ctx.fail("E308", f"`length` is a time, and {value:g} has no unit", span,
-                 hint=f"write `{value:g} epochs` or `{value:g} steps`")  # fmt: skip
-    return as_field(value)
-
-
 def _features(ctx: Context) -> Graph | None:
     entries = ctx.resolved.namespace.entries
     if "features" not in entries:
@@ -289,7 +236,8 @@ def _features(ctx: Context) -> Graph | None:
             )
         if value.type.rank != 2 or value.type.shape[0] != BATCH:
             ctx.fail("E302", f"`features` is {value.type}; it must be [batch, width]",
-                     entries["features"].value.span)  # fmt: skip
+                     entries["features"].value.span,
+                     hint="reduce it, such as by `mean(x, axis = 1)`, or `flatten` it")  # fmt: skip
         if value.type.shown:
             undefined.refuse(ctx, "`features` has holes", entries["features"].value.span)
         return ctx.graph({"features": value.node}, {})

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import re
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sslang.diagnostics import Label, Span
-from sslang.ir.build import configure, habits, nets, patterns, specials, states, tensors
-from sslang.ir.build.accept import Unfit, accept, choices, hints
+from sslang.diagnostics import Fix, Label, Span, keyword
+from sslang.diagnostics.fix import replacement, wrapped
+from sslang.ir.build import (
+    advice,
+    configure,
+    ends,
+    habits,
+    nets,
+    patterns,
+    specials,
+    states,
+    tensors,
+)
+from sslang.ir.build.accept import Unfit, accept, choices, choices_of, hints
 from sslang.ir.build.context import CALLED, Context, Local, Scope
 from sslang.ir.build.values import (
     Arrow,
@@ -21,21 +32,24 @@ from sslang.ir.build.values import (
     Initial,
     Momentum,
     NetSlice,
+    Part,
     Special,
     Stage,
     State,
     Value,
-    Word,
     describe,
 )
 from sslang.model.recipe import Word as Configuration
 from sslang.ops import Primitive
 from sslang.syntax import tree
+from sslang.types import Interval
 
 _ARGUMENTS = {
     "net": "the width of the input follows from the use; `linear(64)` has its output's alone",
     "view": "the probability of an operation is written after it: `horizontal_flip @ 0.5`",
 }
+
+_EMPTY = inspect.Parameter.empty
 
 Given = Sequence[tuple[Any, Span]]
 Named = Mapping[str, tuple[Any, Span]]
@@ -58,10 +72,7 @@ def call(ctx: Context, function: Any, positional: Given, named: Named, span: Spa
     if isinstance(function, type) and issubclass(function, Configuration):
         return configure.configuration(ctx, function, positional, named, span)
     if isinstance(function, BuiltNet | Branch | NetSlice):
-        if len(positional) != 1 or named.keys() - {"keep"}:
-            hint = "beside it, a vit takes the mask of what it is shown: `keep`"
-            ctx.fail("E303", "a net takes one argument: a view, a tensor or a family", span,
-                     hint=hint)  # fmt: skip
+        _expect_one(ctx, positional, named, span)
         return nets.apply(ctx, function, positional[0][0], span, named.get("keep"))
     if isinstance(function, Description):
         ctx.fail(
@@ -73,24 +84,52 @@ def call(ctx: Context, function: Any, positional: Given, named: Named, span: Spa
     hint = ""
     if isinstance(function, Momentum):
         hint = "an average is built where it is declared: `branch target = ema(...)`"
+    elif isinstance(function, Part):
+        hint = "parts are named in `freeze` and `groups`; a net is applied whole, or by layers"
+    elif function == "step":
+        hint = "what falls in steps is `piecewise([0.1, 0.01], at = [30] epochs)`"
     elif function in ("norm", "normal"):
         hint = "`l2_normalize(x)` makes rows of length 1; it divides by `sqrt(sum(x * x))`"
     ctx.fail("E304", f"{describe(function)} cannot be called", span, hint=hint)
 
 
+def _expect_one(ctx: Context, positional: Given, named: Named, span: Span) -> None:
+    """E303 where a net is given other than one input, and the mask of what it is shown."""
+    if len(positional) == 1 and not named.keys() - {"keep"}:
+        return
+    settings = [key for key in named if key in nets.SETTINGS]
+    if settings and len(settings) == len(named):
+        message = f"`{settings[0]}` is a setting of a branch, not an argument of a net"
+        hint, fix = advice.settings(span, named[settings[0]][1])
+        ctx.fail("E303", message, keyword(settings[0], named[settings[0]][1]), hint=hint,
+                 fix=None if positional else fix)  # fmt: skip
+    hint, fix = "beside it, a vit takes the mask of what it is shown: `keep`", None
+    if len(positional) > 1 and not named:
+        several = positional[0][1].to(positional[-1][1])
+        hint = f"several go through it as a family: `[{ends.short(several.text)}]`"
+        fix = wrapped(several, "[", "]")
+    ctx.fail("E303", "a net takes one argument: a view, a tensor or a family", span, hint=hint,
+             fix=fix)  # fmt: skip
+
+
 def word_or_value(ctx: Context, function: Any, argument: tree.Argument, scope: Scope) -> Any:
     """A bare name as an argument: the word, where the parameter knows it, else its value."""
-    from sslang.ir.build.names import lookup
+    from sslang.ir.build.names import word_or_value
 
-    node = argument.value
-    assert isinstance(node, tree.Name)
-    if argument.name is not None and node.name not in scope.local:
-        allowed: tuple[str, ...] = ()
-        if isinstance(function, Builtin) and argument.name in hints(function.primitive):
-            allowed = choices(hints(function.primitive)[argument.name])
-        if node.name in allowed:
-            return Word(node.name)
-    return lookup(ctx, node.name, node.span, scope)
+    allowed = _words(function, argument.name) if argument.name is not None else ()
+    return word_or_value(ctx, argument, allowed, scope)
+
+
+def _words(function: Any, parameter: str) -> tuple[str, ...]:
+    """The words that a parameter of a primitive, form or word of recipes gives a sense to."""
+    if isinstance(function, Builtin):
+        known: Mapping[str, Any] = hints(function.primitive)
+        return choices(known[parameter]) if parameter in known else ()
+    if isinstance(function, Special):
+        return specials.SPECIALS[function.name].words.get(parameter, ())
+    if isinstance(function, type) and issubclass(function, Configuration):
+        return choices_of(function).get(parameter, ())
+    return ()
 
 
 def _primitive(
@@ -114,6 +153,10 @@ def _primitive(
     if primitive.name in ("max", "min") and len(positional) > 1 and _is_tensor(positional[1][0]):
         ctx.fail("E303", f"`{primitive.name}` reduces one tensor", span,
                  hint="the larger of two values is `maximum(a, b)`")  # fmt: skip
+    if primitive.name == "uniform":
+        ends.expect_range(ctx, positional)
+    if primitive.name == "stop_grad" and positional:
+        _expect_value(ctx, *positional[0])
     order = list(primitive.signature.parameters)
     given = bind(ctx, primitive, order, positional, named, span)
     if primitive.kind == "initialiser":
@@ -134,6 +177,14 @@ def _primitive(
     return tensors.mapped(ctx, primitive.name, inputs, given, span)
 
 
+def _expect_value(ctx: Context, value: Any, where: Span) -> None:
+    """E301 for `stop_grad(target)`: what is cut is what a net gives."""
+    if isinstance(value, BuiltNet | Branch | NetSlice):
+        shown = ends.short(where.text)
+        ctx.fail("E301", f"`stop_grad` cuts a value, and this is {describe(value)}", where,
+                 hint=f"cut what it gives: `stop_grad({shown}(x))`")  # fmt: skip
+
+
 def _is_tensor(value: Any) -> bool:
     members = value.members if isinstance(value, Family) else (value,)
     return bool(members) and all(isinstance(m, Value | State) for m in members)
@@ -144,7 +195,12 @@ def _variadic(
 ) -> Any:
     family = positional[0][0] if positional else None
     if not isinstance(family, Family) or not family.members:
-        ctx.fail("E306", f"`{primitive.name}` takes a family or a list of tensors", span)
+        own = [v for v, _ in positional if _is_tensor(v)]
+        several = positional[0][1].to(positional[-1][1]) if positional else span
+        whole = len(own) == len(positional) > 1
+        ctx.fail("E306", f"`{primitive.name}` takes a family or a list of tensors", span,
+                 hint=f"write `{primitive.name}([x, y])`",
+                 fix=wrapped(several, "[", "]") if whole else None)  # fmt: skip
     rest = bind(ctx, primitive, ["axis"], positional[1:], named, span)
     return tensors.op(ctx, primitive.name, list(family.members), rest, span)
 
@@ -163,20 +219,25 @@ def bind(
         most = 1 if name == "linear" else len(order)
         hint = _ARGUMENTS.get(primitive.kind, "")
         message = f"`{name}` takes at most {most} argument{'s' if most != 1 else ''} by place"
-        ctx.fail("E303", message, positional[most][1], hint=hint)
+        ctx.fail("E303", message, positional[most][1], hint=hint,
+                 fix=advice.width_alone(name, positional))  # fmt: skip
     given = dict(zip(order, positional, strict=False))
     for key, value in named.items():
+        if key not in order and primitive.kind == "view":
+            advice.expect_no_probability(ctx, name, key, value, span)
         if key not in order:
             habits.unknown_keyword(ctx, f"`{name}`", key, value[1], order)
         if key in given:
             ctx.fail("E303", f"`{key}` is given twice", value[1])
         given[key] = value
     settings: dict[str, Any] = {}
+    parameters = primitive.signature.parameters
+    missing = [f"`{k}`" for k in order if k not in given and parameters[k].default is _EMPTY]
+    if missing:
+        ctx.fail("E303", f"`{name}` needs {' and '.join(missing)}", span)
     for key in order:
-        parameter = primitive.signature.parameters[key]
+        parameter = parameters[key]
         if key not in given:
-            if parameter.default is parameter.empty:
-                ctx.fail("E303", f"`{name}` needs `{key}`", span)
             if key not in primitive.inputs and primitive.kind == "tensor":
                 settings[key] = parameter.default
             continue
@@ -188,8 +249,22 @@ def bind(
             settings[key] = accept(value, hints(primitive)[key])
         except Unfit as unfit:
             message = f"`{key}` of `{name}` is {unfit}; this is {describe(value)}"
-            ctx.fail("E301", message, where)
+            hint, fix = _instead(primitive, key, value, where)
+            ctx.fail("E301", message, where, hint=hint, fix=fix)
+        if isinstance(settings[key], Interval) and settings[key].low > settings[key].high:
+            ends.backwards(ctx, settings[key], f"`{key}` of `{name}`", where)
     return settings
+
+
+def _instead(primitive: Primitive, key: str, value: Any, where: Span) -> tuple[str, Fix | None]:
+    """What was meant by a value that does not fit a parameter."""
+    ranges = [k for k, hint in hints(primitive).items() if hint == Interval]
+    if key in ranges:
+        return ends.range_of_list(value, where)
+    if isinstance(value, Interval) and len(ranges) == 1:
+        named = f"{ranges[0]} = {where.text}"
+        return f"write `{named}`", replacement(where, named)
+    return "", None
 
 
 def inline(ctx: Context, function: Function, positional: Given, named: Named, span: Span) -> Any:
@@ -213,7 +288,7 @@ def inline(ctx: Context, function: Function, positional: Given, named: Named, sp
             else:
                 ctx.fail("E303", f"`{node.name}` needs `{parameter.name}`", span,
                          labels=[Label(parameter.span, "declared here")],
-                         hint=_signature(node))  # fmt: skip
+                         hint=patterns.signature(node))  # fmt: skip
         family = patterns.mapped_over(node, local)
         if family is not None:
             return _map_family(ctx, function, given, family, span)
@@ -243,9 +318,10 @@ def _arguments(
 ) -> dict[str, tuple[Any, Span]]:
     order = [p.name for p in node.parameters]
     if len(positional) > len(order):
+        fix = advice.as_family(node, positional) or advice.decimal_comma(positional)
         ctx.fail("E303", f"`{node.name}` takes at most {len(order)} arguments",
-                 positional[len(order)][1], hint=_signature(node),
-                 labels=[Label(node.span.first_line, "declared here")])  # fmt: skip
+                 positional[len(order)][1], hint=patterns.signature(node),
+                 labels=[Label(node.name_span, "declared here")], fix=fix)  # fmt: skip
     given = dict(zip(order, positional, strict=False))
     for key, value in named.items():
         if key not in order:
@@ -254,13 +330,6 @@ def _arguments(
             ctx.fail("E303", f"`{key}` is given twice", value[1])
         given[key] = value
     return given
-
-
-def _signature(node: tree.Function) -> str:
-    shown = ", ".join(p.span.text for p in node.parameters)
-    family = any(re.search(r"\]\s*\[", p.span.text) for p in node.parameters)
-    more = "; tensors of a family stand in brackets: `[x, y]`" if family else ""
-    return f"it is `{node.name}({shown})`{more}"
 
 
 def _body(ctx: Context, node: tree.Function, scope: Scope, span: Span) -> Any:

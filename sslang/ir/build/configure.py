@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sslang.diagnostics import Diagnostic, DiagnosticError, Span
-from sslang.ir.build import habits
-from sslang.ir.build.accept import word_of
-from sslang.ir.build.context import Context
+from sslang.diagnostics import Diagnostic, DiagnosticError, Span, keyword
+from sslang.diagnostics.fix import replacement
+from sslang.ir.build import advice, ends, habits
+from sslang.ir.build.accept import choices_of, word_of
+from sslang.ir.build.context import Context, Together
 from sslang.ir.build.operators import as_selector
 from sslang.ir.build.values import Arrow, Family, describe
+from sslang.model.habits import field_hint
+from sslang.model.recipe import FIELDS
 from sslang.model.recipe import Word as Configuration
 from sslang.model.validate import problems, validated
 
@@ -27,20 +30,30 @@ def configuration(
         ctx.fail("E303", f"`{model.word}` takes at most {len(fields)} arguments",
                  positional[len(fields)][1])  # fmt: skip
     given = dict(zip(fields, positional, strict=False))
+    together = Together()
     for key, value in named.items():
-        if key not in fields:
-            habits.unknown_keyword(ctx, f"`{model.word}`", key, value[1], fields)
-        if key in given:
-            ctx.fail("E303", f"`{key}` is given twice", value[1])
-        given[key] = value
+        with together:
+            if key not in fields and key in FIELDS:
+                ctx.fail("E303", f"`{model.word}` has no parameter `{key}`", keyword(key, value[1]),
+                         hint=f"it is a field of the recipe itself: `{key} = ...`")  # fmt: skip
+            if key not in fields and model.role == "optimizer" and "schedule" in field_hint(key):
+                ctx.fail("E303", f"`{model.word}` has no parameter `{key}`", keyword(key, value[1]),
+                         hint=field_hint(key))  # fmt: skip
+            if key not in fields:
+                habits.unknown_keyword(ctx, f"`{model.word}`", key, value[1], fields)
+            if key in given:
+                ctx.fail("E303", f"`{key}` is given twice", value[1])
+            given[key] = value
     plain = {}
     for key, (value, where) in given.items():
-        if isinstance(value, Arrow):
-            ctx.fail("E307", "`a -> b` does not say how to go there", where,
-                     hint="write `cosine(a -> b)` or `linear(a -> b)`")  # fmt: skip
-        plain[key] = _selector(ctx, value, where) if key == "selector" else as_field(value)
+        with together:
+            if isinstance(value, Arrow):
+                ends.bare_arrow(ctx, value, where)
+            plain[key] = _selector(ctx, value, where) if key == "selector" else as_field(value)
+    together.done()
     result = validated(model, plain)
     if result is not None:
+        ctx.written.append((result, {key: where for key, (_, where) in given.items()}))
         return result
     found = []
     for problem in problems(model, plain):
@@ -48,17 +61,42 @@ def configuration(
         if problem.field not in given:
             ctx.fail("E303", f"`{model.word}` needs `{problem.field}`", span)
         message = f"`{problem.field}` of `{model.word}`: {problem.text}; this is {describe(value)}"
-        found.append(Diagnostic("E502", message, where))
+        hint, fix = advice.unquoted(value, where, choices_of(model).get(problem.field, ()))
+        if "time with a unit" in problem.text and ends.is_number(value):
+            hint = f"write `{value:g} epochs` or `{value:g} steps`"
+        if problem.field == "lr" and as_selector(value, where) is not None and positional:
+            several = positional[0][1].to(where)
+            joined = " or ".join(span.text for _, span in positional[:2])
+            hint, fix = f"selectors are joined: `{joined}`", replacement(several, joined)
+        hint = hint or ends.scheduled(value)
+        found.append(Diagnostic("E502", message, where, hint=hint, fix=fix))
     raise DiagnosticError(*found)
+
+
+def ready(ctx: Context, value: Any, span: Span) -> Any:
+    """A word of recipes may stand without its `()`, as `knn`; so may those of a list."""
+    if isinstance(value, type) and issubclass(value, Configuration):
+        return configuration(ctx, value, [], {}, span)
+    if isinstance(value, Family):
+        return Family(value.keys, tuple(ready(ctx, m, span) for m in value.members))
+    return value
 
 
 def _selector(ctx: Context, value: Any, span: Span) -> Any:
     selector = as_selector(value, span)
     if selector is None:
-        ctx.fail(
-            "E301", f"a selector names nets, parts, `bias` or `norm`, not {describe(value)}", span
-        )
+        reason, hint = advice.not_selected(value)
+        unquoted, fix = advice.unquoted(value, span, selectors(ctx))
+        message = "a selector names nets, parts, `bias` or `norm`"
+        message += f"; {reason}" if reason else f", not {describe(value)}"
+        ctx.fail("E301", message, span, hint=hint or unquoted, fix=fix)
     return selector
+
+
+def selectors(ctx: Context) -> set[str]:
+    """The names that select parameters."""
+    entries = ctx.resolved.namespace.entries.items()
+    return {"bias", "norm"} | {n for n, e in entries if e.kind in ("encoder", "head", "weight")}
 
 
 def as_field(value: Any) -> Any:
@@ -68,6 +106,6 @@ def as_field(value: Any) -> Any:
     word = word_of(value)
     if word is not None and not isinstance(value, type):
         return word
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # `256 * 2.5` is a number of images as much as 640
     return value

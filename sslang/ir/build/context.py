@@ -10,7 +10,7 @@ from typing import Any, Literal, NoReturn
 from sslang.diagnostics import Diagnostic, DiagnosticError, Fix, Label, Span
 from sslang.ir.build.values import Branch, BuiltNet, State, Value
 from sslang.ir.graph import INPUT, LATCH, READ, WEIGHT, Graph, Node, Operand, Write
-from sslang.model.resolve import Entry, Namespace, Resolved
+from sslang.model.resolve import Entry, Namespace, Resolved, prelude
 from sslang.types import TensorType, Type
 
 MAX_CALL_DEPTH = 40
@@ -51,11 +51,47 @@ class Poisoned(DiagnosticError):
     """A name that failed before is needed again; the finding has been reported."""
 
 
+class Together:
+    """Parts of one expression, each under `with`: what is wrong with any of them is told.
+
+    `done` raises all of it. What is too large (E311) ends the evaluation at once.
+    """
+
+    def __init__(self, first: DiagnosticError | None = None) -> None:
+        self.failed = False
+        self.diagnostics: dict[Diagnostic, None] = {}
+        if first is not None:
+            self._take(first)
+
+    def _take(self, error: DiagnosticError) -> None:
+        self.failed = True
+        self.diagnostics.update(dict.fromkeys(error.diagnostics))
+        if any(d.code == "E311" for d in error.diagnostics):
+            self.done()
+
+    def __enter__(self) -> Together:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> bool:
+        if not isinstance(error, DiagnosticError):
+            return False
+        self._take(error)
+        return True
+
+    def done(self) -> None:
+        """Raise what was found, if anything was."""
+        if self.failed and not self.diagnostics:
+            raise Poisoned
+        if self.failed:
+            raise DiagnosticError(*self.diagnostics)
+
+
 @dataclass(eq=False)
 class Context:
     resolved: Resolved
     mode: Mode
-    batch: int | None = None
     crop: float = 0.875
     nodes: list[Node] = field(default_factory=list)
     known: dict[object, Node] = field(default_factory=dict)
@@ -75,6 +111,8 @@ class Context:
     inner_writes: dict[str, tuple[State, Write, Span]] = field(default_factory=dict)
     path: str = ""  # of what is being evaluated: the site of draws and of states in functions
     numbers: dict[str, int] = field(default_factory=dict)  # how often a path was entered
+    places: dict[str, Span] = field(default_factory=dict)  # see `Program.spans`
+    written: list[tuple[Any, dict[str, Span]]] = field(default_factory=list)  # words of recipes
     diagnostics: list[Diagnostic] = field(default_factory=list)
     collected: set[Diagnostic] = field(default_factory=set)
     depth: int = 0
@@ -94,8 +132,17 @@ class Context:
     ) -> NoReturn:
         if span is not None and self.called and span.source is not self.called[0].source:
             labels = (*labels, Label(span, "in this function"))
-            span = self.called[0]
+            span, fix = self._author(), None  # an edit would be of the function's own file
+            if span != self.called[0]:
+                labels = (*labels, Label(self.called[0], "called here"))
+            name = span.text.partition("(")[0]
+            if not hint and prelude().namespace.find(name) is not None:
+                hint = f"`sslang doc {name}` says what it takes"
         raise DiagnosticError(Diagnostic(code, message, span, tuple(labels), hint, fix))
+
+    def _author(self) -> Span:
+        """The innermost of the calls at work that stands in the author's file."""
+        return [call for call in self.called if call.source is self.called[0].source][-1]
 
     def step(self, span: Span | None) -> None:
         """Count one step of evaluation; E311 where a spec would take too many."""
@@ -173,7 +220,10 @@ class Context:
             self.fail("E311", f"the spec makes more than {MAX_NODES} operations", span)
         name = self._fresh(hint or op)
         self.hints[name] = hint or op
-        node = Node(name, op, tuple(inputs), plain, type_, span, self.scope)
+        call = self.called[0] if self.called else None
+        if call is not None and span is not None and span.source is call.source:
+            call = None
+        node = Node(name, op, tuple(inputs), plain, type_, span, self.scope, call)
         self.nodes.append(node)
         self.known[key] = node
         return node

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sslang.diagnostics import DiagnosticError, Label
-from sslang.ir.build import calls, chains, families, nets, states
+from sslang.ir.build import advice, calls, chains, ends, families, nets, patterns, states
 from sslang.ir.build.context import Context, Scope
 from sslang.ir.build.values import (
     Arrow,
@@ -51,8 +51,7 @@ def _parameter(ctx: Context, entry: Entry, scope: Scope) -> Any:
         ctx.fail("E301", f"a param is a number, a description or a word, not {describe(value)}",
                  entry.value.span, hint="write a binding: leave out `param`")  # fmt: skip
     if isinstance(value, Arrow):
-        ctx.fail("E307", "`a -> b` does not say how to go there", entry.value.span,
-                 hint="write `cosine(a -> b)` or `linear(a -> b)`")  # fmt: skip
+        ends.bare_arrow(ctx, value, entry.value.span)
     if entry.declared is not None:
         _keeps_type(ctx, entry, value, scope)
     return value
@@ -125,8 +124,15 @@ def _view(ctx: Context, entry: Entry, scope: Scope) -> Any:
     if isinstance(value, ChainFrom):
         start, value = value.view, value.chain
     if not isinstance(value, Description) or value.kind != "view":
+        if isinstance(value, View):
+            advice.second_name(ctx, entry, value)
+        hint, fix = advice.pipeline(value, entry.value)
+        if isinstance(value, Value):
+            hint = f"a value is bound without `view`: `{entry.name} = ...`"
+        elif isinstance(value, Function):
+            hint = patterns.signature(value.node)
         ctx.fail("E301", f"a view is a chain of view operations, not {describe(value)}",
-                 entry.value.span)  # fmt: skip
+                 entry.value.span, hint=hint, fix=fix)  # fmt: skip
     keys = _keys(ctx, entry, scope)
     if keys is None:
         return chains.view(ctx, entry.name, value, entry.span, start)
@@ -141,16 +147,22 @@ def _keys(ctx: Context, entry: Entry, scope: Scope) -> tuple[int, ...] | None:
     assert entry.target is not None
     if not entry.target.items:
         return None
-    value = evaluate(ctx, entry.target.items[0], scope)
-    if isinstance(value, Interval) and len(entry.target.items) == 1:
-        keys = families.keys_of(ctx, value, entry.target.span)
+    item, *others = entry.target.items
+    written = f"`{entry.kind} {entry.name}[n]` or `{entry.kind} {entry.name}[1..n]`"
+    if others:
+        ctx.fail("E309", f"a family of {entry.kind}s has one index", others[0].span,
+                 hint=f"write {written}")  # fmt: skip
+    value = evaluate(ctx, item, scope)
+    said = describe(value)
+    if isinstance(value, Interval):
+        keys = families.keys_of(ctx, value, item.span)
         if len(keys) <= MAX_FAMILY:
             return tuple(k for k in keys if isinstance(k, int))
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if len(entry.target.items) != 1 or not whole or not 0 <= value <= MAX_FAMILY:
-        ctx.fail("E309", f"a family of {entry.kind}s has 0 to {MAX_FAMILY} members, written "
-                 f"`{entry.kind} x[n]` or `x[1..n]`", entry.target.span)  # fmt: skip
-    return tuple(range(value))
+        said = f"{len(keys)} of them"
+    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_FAMILY:
+        return tuple(range(value))
+    ctx.fail("E309", f"a family of {entry.kind}s has 0 to {MAX_FAMILY} members, not {said}",
+             item.span, hint=f"write {written}")  # fmt: skip
 
 
 def _net(ctx: Context, entry: Entry, scope: Scope) -> Any:
@@ -158,9 +170,15 @@ def _net(ctx: Context, entry: Entry, scope: Scope) -> Any:
     if value is None:
         value = Description("net", ())
     if not isinstance(value, Description) or value.kind != "net":
-        hint = "an average is declared by `branch`" if isinstance(value, Momentum) else ""
+        hint, fix = advice.pipeline(value, entry.value)
+        if isinstance(value, Momentum):
+            hint = "an average is declared by `branch`"
+        elif isinstance(value, Function):
+            hint = patterns.signature(value.node)
+        elif isinstance(value, Branch | BuiltNet):
+            hint = "nets are joined by `branch`; `encoder` and `head` build new ones"
         ctx.fail("E304", f"`{entry.kind} {entry.name}` takes the description of a net, not "
-                 f"{describe(value)}", entry.value.span, hint=hint)  # fmt: skip
+                 f"{describe(value)}", entry.value.span, hint=hint, fix=fix)  # fmt: skip
     keys = _keys(ctx, entry, scope)
     if keys is None:
         return BuiltNet(entry.name, entry.kind, value, entry.span)

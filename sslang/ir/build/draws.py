@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from sslang.diagnostics import Span
-from sslang.ir.build.accept import word_of
+from sslang.diagnostics.fix import replacement
 from sslang.ir.build.context import Context
-from sslang.ir.build.forms import SpecialForm
+from sslang.ir.build.forms import SpecialForm, word_given
 from sslang.ir.build.values import Value, describe
 from sslang.ir.graph import DRAW
 from sslang.types import BATCH, Dim, Size, TensorType
@@ -17,6 +17,18 @@ from sslang.types import BATCH, Dim, Size, TensorType
 MAX_ENTRIES = 2**31  # of one draw, the batch left out
 
 Kind = Literal["uniform", "normal", "integers"]
+_OFTEN = ("row", "step", "run")
+
+
+def _bound_by_place(
+    ctx: Context, given: dict[str, tuple[Any, Span]], sizes: list[tuple[Any, Span]]
+) -> None:
+    """E303 for `draw_integers(512, dataset)`, whose bound has its name."""
+    if "below" in given or not sizes or not isinstance(sizes[-1][0], Dim):
+        return
+    value, where = sizes[-1]
+    ctx.fail("E303", "`below` is given by name", where, hint=f"write `below = {value}`",
+             fix=replacement(where, f"below = {where.text}"))  # fmt: skip
 
 
 def _draw(kind: Kind) -> Callable[..., Value]:
@@ -24,10 +36,11 @@ def _draw(kind: Kind) -> Callable[..., Value]:
         if ctx.mode == "evaluation":
             ctx.fail("E312", f"`features` depends on `draw_{kind}`", span,
                      hint="features are the same at every evaluation")  # fmt: skip
-        per = word_of(given["per"][0]) if "per" in given else "row"
-        if per not in ("row", "step", "run"):
-            ctx.fail("E301", "`per` is `row`, `step` or `run`", given["per"][1])
-        sizes = [_size(ctx, v, s) for v, s in given.get("sizes", ([], span))[0]]
+        per = word_given(ctx, given, "per", _OFTEN)
+        listed = given.get("sizes", ([], span))[0]
+        if kind == "integers":
+            _bound_by_place(ctx, given, listed)
+        sizes = [_size(ctx, v, s) for v, s in listed]
         if math.prod(sizes) > MAX_ENTRIES:
             ctx.fail("E311", f"a draw of the shape {sizes} is too large", span)
         settings: dict[str, Any] = {"site": ctx.site("draw"), "kind": kind, "per": per}
@@ -70,17 +83,17 @@ FORMS = (
     SpecialForm(
         "draw_uniform", ("sizes", "per"),
         "Independent numbers, uniform in 0..1: `draw_uniform(16)` is [batch, 16].\n\n" + _PER,
-        _draw("uniform"), variadic="sizes",
+        _draw("uniform"), variadic="sizes", words={"per": _OFTEN},
     ),
     SpecialForm(
         "draw_normal", ("sizes", "per"),
         "Independent standard normal numbers: `draw_normal(16)` is [batch, 16].\n\n" + _PER,
-        _draw("normal"), variadic="sizes",
+        _draw("normal"), variadic="sizes", words={"per": _OFTEN},
     ),
     SpecialForm(
         "draw_integers", ("sizes", "below", "per"),
         "Independent integers 0 .. below-1, with replacement: `draw_integers(16, below = n)` is\n"
         "[batch, 16].\n\n" + _PER,
-        _draw("integers"), variadic="sizes",
+        _draw("integers"), variadic="sizes", words={"per": _OFTEN},
     ),
 )  # fmt: skip

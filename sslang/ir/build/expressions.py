@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeGuard
 
-from sslang.diagnostics import Span, nearest
+from sslang.diagnostics import Diagnostic, DiagnosticError, Span, nearest
 from sslang.ir.build import (
+    advice,
     calls,
     families,
     habits,
     names,
     nets,
     operators,
+    pipes,
     records,
     states,
+    subscripts,
     tensors,
 )
-from sslang.ir.build.context import MAX_LEVELS, Context, Scope
+from sslang.ir.build.context import MAX_LEVELS, Context, Scope, Together
 from sslang.ir.build.specials import SPECIALS
 from sslang.ir.build.values import (
     Arrow,
@@ -28,7 +31,6 @@ from sslang.ir.build.values import (
     Durations,
     Family,
     Initial,
-    NetSlice,
     Part,
     Special,
     State,
@@ -38,9 +40,10 @@ from sslang.ir.build.values import (
 )
 from sslang.model.recipe import FIELDS as FIELDS_OF_RECIPES
 from sslang.ops.nets import PARTS
-from sslang.ops.schedules import Ramp, Schedule, Sequence
+from sslang.ops.schedules import Ramp, Schedule
+from sslang.ops.schedules import Sequence as Joined
 from sslang.syntax import tree
-from sslang.types import Dim, Duration, Interval
+from sslang.types import Duration, Interval
 
 FIELDS = ("pooled", "grid", "cls", "patches")  # of the records that nets give
 
@@ -61,6 +64,21 @@ def evaluate(ctx: Context, node: tree.Node, scope: Scope) -> Any:
         ctx.levels -= 1
 
 
+def all_of(ctx: Context, nodes: Sequence[tree.Node], scope: Scope) -> list[Any]:
+    """What expressions that stand beside each other are worth; what is wrong is raised together."""
+    found: list[Any] = []
+    try:
+        for node in nodes:
+            found.append(evaluate(ctx, node, scope))
+    except DiagnosticError as error:
+        together = Together(error)
+        for node in nodes[len(found) + 1 :]:
+            with together:
+                evaluate(ctx, node, scope)
+        together.done()
+    return found
+
+
 def number(ctx: Context, node: tree.Node, scope: Scope, what: str) -> float:
     """A plain number, or a diagnostic."""
     value = evaluate(ctx, node, scope)
@@ -74,7 +92,7 @@ def _name(ctx: Context, node: tree.Name, scope: Scope) -> Any:
 
 
 def _list(ctx: Context, node: tree.ListOf, scope: Scope) -> Family:
-    members = tuple(evaluate(ctx, item, scope) for item in node.items)
+    members = tuple(all_of(ctx, node.items, scope))
     if not members or not all(isinstance(m, View) for m in members):
         return families.family(ctx, tuple(range(len(members))), members, node.span)
     twice = next((m for i, m in enumerate(members) if m in members[:i]), None)
@@ -90,8 +108,11 @@ def _quantity(ctx: Context, node: tree.Quantity, scope: Scope) -> Duration | Dur
         if isinstance(item, bool) or not isinstance(item, int | float) or item < 0:
             ctx.fail("E301", f"a time is a number of {node.unit}, not {describe(item)}", node.span)
     unit: Any = node.unit
-    durations = tuple(Duration(float(item), unit) for item in items)
-    return Durations(durations) if isinstance(value, Family) else durations[0]
+    if not isinstance(value, Family):
+        return Duration(float(value), unit, node.span)
+    listed = node.value.items if isinstance(node.value, tree.ListOf) else ()
+    spans = [item.span for item in listed] or [node.span] * len(items)
+    return Durations(tuple(Duration(float(i), unit, s) for i, s in zip(items, spans, strict=True)))
 
 
 def _attribute(
@@ -116,8 +137,9 @@ def _attribute(
                 alike = replace(value, name="", stages=(stage,), average=None, applications=0)
                 return alike if value.evaluation or value.fixed else stage
         inside = [s.name.split(".")[-1] for s in value.stages if isinstance(s, BuiltNet)]
-        hint = f"its nets: {', '.join(inside)}"
-        ctx.fail("E310", f"the branch has no net `{node.name}`", node.span, hint=hint)
+        hint, fix = advice.member(ctx, value, node)
+        ctx.fail("E310", f"the branch has no net `{node.name}`", node.span, fix=fix,
+                 hint=hint or f"its nets: {', '.join(inside)}")  # fmt: skip
     if node.name in FIELDS and isinstance(value, Value | Family):
         return records.field(ctx, value, node.name, node.span)
     arguments = [a.span for a in call.arguments] if call is not None else []
@@ -126,58 +148,13 @@ def _attribute(
         whole = call.span if call is not None else node.span
         fix = habits.method_fix(node.name, whole, node.value.span, arguments)
     hint = habits.name_hint(value) if isinstance(value, str) else ""
+    if isinstance(value, Family) and fix is None:
+        hint, fix = advice.member(ctx, value, node)
     hint = hint or habits.method_hint(node.name)
+    if not hint and isinstance(value, Value):
+        hint = f"of what a net gives there are {', '.join(f'`{name}`' for name in FIELDS)}"
     where = Span(node.span.source, node.value.span.end, node.span.end)
     ctx.fail("E310", f"{describe(value)} has no part `{node.name}`", where, hint=hint, fix=fix)
-
-
-def _index(ctx: Context, node: tree.Index, scope: Scope) -> Any:
-    value = evaluate(ctx, node.value, scope)
-    if isinstance(value, Family):
-        return families.member(ctx, value, node, scope)
-    if isinstance(value, State):
-        value = tensors.read(ctx, value, node.span)
-    if isinstance(value, Value):
-        items = tuple(subscript(ctx, item, scope) for item in node.items)
-        if len(items) == 1 and isinstance(items[0], Value | Family):
-            return tensors.mapped(ctx, "gather", [value, items[0]], {}, node.span)
-        for item, at in zip(items, node.items, strict=True):
-            if isinstance(item, Value | Family):
-                ctx.fail("E303", "a tensor of integers stands alone in the brackets", at.span,
-                         hint="`x[i]` gathers rows; `take(x, i)` picks an entry a row")  # fmt: skip
-        return tensors.op(ctx, "index", [value], {"items": items}, node.span)
-    if isinstance(value, BuiltNet | Branch | NetSlice):
-        return nets.sliced(ctx, value, _bounds(ctx, node, scope), node.span)
-    ctx.fail("E306", f"{describe(value)} cannot be indexed", node.span)
-
-
-def subscript(ctx: Context, item: tree.Node, scope: Scope) -> object:
-    if isinstance(item, tree.Ellipsis_):
-        return Ellipsis
-    if isinstance(item, tree.Slice):
-        bounds = [None if b is None else evaluate(ctx, b, scope) for b in (item.start, item.stop)]
-        for bound in bounds:
-            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | Dim)):
-                ctx.fail(
-                    "E301", f"a slice goes between whole numbers, not {describe(bound)}", item.span
-                )
-        return slice(*bounds)
-    value = evaluate(ctx, item, scope)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, Value) and value.type.dtype == "int":
-        return value
-    if isinstance(value, Value | State):
-        ctx.fail("E301", f"{describe(value)} is no index: its entries are not whole numbers",
-                 item.span)  # fmt: skip
-    ctx.fail("E301", f"{describe(value)} is no index", item.span)
-
-
-def _bounds(ctx: Context, node: tree.Index, scope: Scope) -> slice:
-    bounds = subscript(ctx, node.items[0], scope)
-    if len(node.items) != 1 or not isinstance(bounds, slice):
-        ctx.fail("E306", "a net is cut by a slice, such as `g[:3]`", node.span)
-    return bounds
 
 
 def _unary(ctx: Context, node: tree.Unary, scope: Scope) -> Any:
@@ -185,28 +162,37 @@ def _unary(ctx: Context, node: tree.Unary, scope: Scope) -> Any:
 
 
 def _binary(ctx: Context, node: tree.Binary, scope: Scope) -> Any:
-    left = evaluate(ctx, node.left, scope)
-    right = evaluate(ctx, node.right, scope)
+    left, right = all_of(ctx, (node.left, node.right), scope)
     if node.operator == "|":
-        return nets.pipe(ctx, left, right, node.span)
+        return pipes.pipe(ctx, left, right, node)
+    if node.operator == "+":
+        advice.expect_values(ctx, node, left, right)
+    if node.operator == "@":
+        advice.turned(ctx, node, left, right)
     return operators.binary(ctx, node.operator, left, right, node.span)
 
 
 def _range(ctx: Context, node: tree.Range, scope: Scope) -> Interval:
-    low = number(ctx, node.low, scope, "the lower end")
-    high = number(ctx, node.high, scope, "the upper end")
-    return Interval(low, high)
+    low, high = _numbers(ctx, {"the lower end": node.low, "the upper end": node.high}, scope)
+    return Interval(low, high, node.span)
 
 
 def _arrow(ctx: Context, node: tree.Arrow, scope: Scope) -> Arrow:
-    return Arrow(
-        number(ctx, node.start, scope, "the start"), number(ctx, node.end, scope, "the end")
-    )
+    start, end = _numbers(ctx, {"the start": node.start, "the end": node.end}, scope)
+    return Arrow(start, end)
+
+
+def _numbers(ctx: Context, nodes: Mapping[str, tree.Node], scope: Scope) -> list[float]:
+    found, together = [], Together()
+    for what, node in nodes.items():
+        with together:
+            found.append(number(ctx, node, scope, what))
+    together.done()
+    return found
 
 
 def _then(ctx: Context, node: tree.Then, scope: Scope) -> Schedule:
-    first = evaluate(ctx, node.first, scope)
-    second = evaluate(ctx, node.second, scope)
+    first, second = all_of(ctx, (node.first, node.second), scope)
     if isinstance(second, int | float) and not isinstance(second, bool):
         second = Ramp("linear", float(second), float(second))
     if not isinstance(first, Ramp) or not isinstance(second, Schedule):
@@ -214,7 +200,7 @@ def _then(ctx: Context, node: tree.Then, scope: Scope) -> Schedule:
     if first.over is None:
         ctx.fail("E308", "the schedule before `then` needs `over`, the time it takes",
                  node.first.span, hint="write e.g. `linear(0 -> 1, over = 10 epochs)`")  # fmt: skip
-    return tensors.whole(ctx, Sequence(first, second), node.span)
+    return tensors.whole(ctx, Joined(first, second), node.span)
 
 
 def _conditional(ctx: Context, node: tree.Conditional, scope: Scope) -> Any:
@@ -226,12 +212,10 @@ def _conditional(ctx: Context, node: tree.Conditional, scope: Scope) -> Any:
 
 
 def _call(ctx: Context, node: tree.Call, scope: Scope) -> Any:
-    if isinstance(node.function, tree.Attribute):
-        function = _attribute(ctx, node.function, scope, node)
-    elif _is_form(node.function, scope):
-        function = Special(node.function.name)
-    else:
-        function = evaluate(ctx, node.function, scope)
+    try:
+        function = _function(ctx, node, scope)
+    except DiagnosticError as error:
+        raise DiagnosticError(*error.diagnostics, *_unknown_in(ctx, node, scope)) from None
     if _reduces_generator(function, node):
         generator = node.arguments[0].value
         assert isinstance(generator, tree.Comprehension)
@@ -239,22 +223,62 @@ def _call(ctx: Context, node: tree.Call, scope: Scope) -> Any:
         return tensors.fold_members(ctx, function.primitive.name, family, node.span)
     positional: list[tuple[Any, Span]] = []
     named: dict[str, tuple[Any, Span]] = {}
-    for argument in node.arguments:
-        if isinstance(argument.value, tree.Comprehension):
-            value: Any = families.comprehension(ctx, argument.value, scope)
-        elif isinstance(argument.value, tree.Name):
-            value = calls.word_or_value(ctx, function, argument, scope)
-        else:
-            value = evaluate(ctx, argument.value, scope)
-        if argument.name is None:
-            if named:
-                ctx.fail("E303", "arguments by place come before those by name", argument.span)
-            positional.append((value, argument.value.span))
-        elif argument.name in named:
-            ctx.fail("E303", f"`{argument.name}` is given twice", argument.span)
-        else:
-            named[argument.name] = (value, argument.value.span)
+    given = iter(node.arguments)
+    try:
+        for argument in given:
+            value = _argument(ctx, function, argument, scope)
+            if argument.name is None:
+                if named:
+                    ctx.fail("E303", "arguments by place come before those by name", argument.span)
+                positional.append((value, argument.value.span))
+            elif argument.name in named:
+                ctx.fail("E303", f"`{argument.name}` is given twice", argument.span)
+            else:
+                named[argument.name] = (value, argument.value.span)
+    except DiagnosticError as error:
+        together = Together(error)
+        for argument in given:
+            with together:
+                _argument(ctx, function, argument, scope)
+        together.done()
     return calls.call(ctx, function, positional, named, node.span)
+
+
+def _function(ctx: Context, node: tree.Call, scope: Scope) -> Any:
+    if isinstance(node.function, tree.Attribute):
+        return _attribute(ctx, node.function, scope, node)
+    if _is_form(node.function, scope):
+        return Special(node.function.name)
+    return evaluate(ctx, node.function, scope)
+
+
+def _unknown_in(ctx: Context, node: tree.Call, scope: Scope) -> list[Diagnostic]:
+    """The unknown names in the arguments of a function that is itself unknown.
+
+    What else is wrong in the call may be right for the function that is meant; and of
+    `torch.f(x)` the arguments are names of torch.
+    """
+    if isinstance(node.function, tree.Attribute):
+        return []
+    found: list[Diagnostic] = []
+    for argument in node.arguments:
+        try:
+            _argument(ctx, None, argument, scope)
+        except DiagnosticError as error:
+            found.extend(
+                d
+                for d in error.diagnostics
+                if d.code in ("E201", "E311") or d.span is None or d.span not in node.span
+            )
+    return found
+
+
+def _argument(ctx: Context, function: Any, argument: tree.Argument, scope: Scope) -> Any:
+    if isinstance(argument.value, tree.Comprehension):
+        return families.comprehension(ctx, argument.value, scope)
+    if isinstance(argument.value, tree.Name):
+        return calls.word_or_value(ctx, function, argument, scope)
+    return evaluate(ctx, argument.value, scope)
 
 
 def _is_form(function: tree.Node, scope: Scope) -> TypeGuard[tree.Name]:
@@ -281,20 +305,26 @@ def _comprehension(ctx: Context, node: tree.Comprehension, scope: Scope) -> Fami
 
 
 def _with(ctx: Context, node: tree.With, scope: Scope) -> Any:
-    value = evaluate(ctx, node.value, scope)
+    value: Any = None
     settings = {}
+    together = Together()
+    with together:
+        value = evaluate(ctx, node.value, scope)
     for setting in node.settings:
-        if setting.name is None:
-            ctx.fail("E303", "a setting is written `name = value`", setting.span)
-        settings[setting.name] = (evaluate(ctx, setting.value, scope), setting.span)
+        with together:
+            if setting.name is None:
+                ctx.fail("E303", "a setting is written `name = value`", setting.span)
+            found = names.word_or_value(ctx, setting, nets.WORDS.get(setting.name, ()), scope)
+            settings[setting.name] = (found, setting.value.span)
+    together.done()
     if isinstance(value, Initial):
-        return states.with_clock(ctx, value, settings, node.span)
+        return states.with_clock(ctx, value, settings)
     return nets.with_settings(ctx, value, settings, node.span)
 
 
 def _on(ctx: Context, node: tree.On, scope: Scope) -> Any:
     value = evaluate(ctx, node.value, scope)
-    return states.constrained(ctx, value, evaluate(ctx, node.constraint, scope), node.span)
+    return states.constrained(ctx, value, node, scope)
 
 
 def _text(ctx: Context, node: tree.Text, scope: Scope) -> str:
@@ -312,7 +342,7 @@ _HANDLERS: dict[type, Callable[..., Any]] = {
     tree.ListOf: _list,
     tree.Quantity: _quantity,
     tree.Attribute: _attribute,
-    tree.Index: _index,
+    tree.Index: subscripts.index,
     tree.Unary: _unary,
     tree.Binary: _binary,
     tree.Range: _range,

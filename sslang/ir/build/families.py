@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from sslang.diagnostics import Span
+from sslang.diagnostics import Label, Span
+from sslang.diagnostics.fix import replacement
+from sslang.ir.build import advice
 from sslang.ir.build.context import Context, Scope
 from sslang.ir.build.values import Family, Key, View, describe
 from sslang.syntax import tree
@@ -36,7 +39,8 @@ def join(ctx: Context, left: Any, right: Any, span: Span) -> Family:
 
 def member(ctx: Context, whole: Family, node: tree.Index, scope: Scope) -> Any:
     """`family[key]`, by view or by place, and `family[a:b]`."""
-    from sslang.ir.build.expressions import evaluate, subscript
+    from sslang.ir.build.expressions import evaluate
+    from sslang.ir.build.subscripts import subscript
 
     if len(node.items) != 1:
         ctx.fail("E306", "a family takes one index", node.span)
@@ -51,15 +55,31 @@ def member(ctx: Context, whole: Family, node: tree.Index, scope: Scope) -> Any:
         return Family(keys, tuple(whole.members[i] for i in chosen))
     key = evaluate(ctx, item, scope)
     found = whole.get(key)
-    by_place = isinstance(key, int) and not isinstance(key, bool)
-    if found is None and by_place and all(isinstance(k, View) for k in whole.keys):
-        found = whole.members[key] if -len(whole) <= key < len(whole) else None
+    if found is None and isinstance(key, int) and not isinstance(key, bool):
+        found = _by_place(ctx, whole, key, item.span)
     if found is None:
         known = [str(k) for k in whole.keys]
         shown = ", ".join(known if len(known) <= 8 else [*known[:3], "...", known[-1]])
         ctx.fail("E310", f"the family has no member for {describe(key)}", item.span,
-                 hint=f"its keys: {shown or 'none'}")  # fmt: skip
+                 hint=f"its keys: {shown or 'none'}",
+                 fix=advice.key_in_quotes(ctx, key, whole, item.span))  # fmt: skip
     return found
+
+
+def _by_place(ctx: Context, whole: Family, place: int, span: Span) -> Any:
+    """The member at a place of a family of views, or in a function, which knows no view's name.
+
+    E310 for other families over views, whose members are named by the view.
+    """
+    views = [k for k in whole.keys if isinstance(k, View)]
+    if len(views) != len(whole) or not -len(views) <= place < len(views):
+        return None
+    if ctx.called or whole.keys == whole.members:
+        return whole.members[place]
+    names = [advice.spelled(ctx, view) for view in views]
+    shown = ", ".join(names if len(names) <= 8 else [*names[:3], "...", names[-1]])
+    ctx.fail("E310", f"the keys of this family are views: {shown}", span,
+             hint=f"write `[{names[place]}]`", fix=replacement(span, names[place]))  # fmt: skip
 
 
 def comprehension(ctx: Context, node: tree.Comprehension, scope: Scope) -> Family:
@@ -67,6 +87,7 @@ def comprehension(ctx: Context, node: tree.Comprehension, scope: Scope) -> Famil
     from sslang.ir.build.expressions import evaluate
 
     members: list[Any] = []
+    _expect_names_of_their_own(ctx, node.generators)
 
     def run(depth: int, inner: Scope) -> None:
         if depth == len(node.generators):
@@ -88,6 +109,17 @@ def comprehension(ctx: Context, node: tree.Comprehension, scope: Scope) -> Famil
 
     run(0, scope)
     return family(ctx, tuple(range(len(members))), tuple(members), node.span)
+
+
+def _expect_names_of_their_own(ctx: Context, generators: Sequence[tree.Generator]) -> None:
+    """E216 for `for v in x for v in y`, whose second `v` would be read in both places."""
+    for at, generator in enumerate(generators):
+        first = next((g for g in generators[:at] if g.name == generator.name), None)
+        if first is not None:
+            ctx.fail("E216", f"two variables of this generator are called `{generator.name}`",
+                     generator.span, labels=[Label(first.span, "the first of them")],
+                     hint=f"give the second a name of its own, and use both: `for {first.name} in "
+                     f"{first.over.span.text} for w in {generator.over.span.text}`")  # fmt: skip
 
 
 def keys_of(ctx: Context, value: Any, span: Span) -> tuple[Key, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sslang.diagnostics import Span
 from sslang.ir.build import habits
+from sslang.ir.build.accept import one_of, word_of
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import describe
 from sslang.types import Duration
@@ -25,6 +26,7 @@ class SpecialForm:
     doc: str
     build: Callable[[Context, dict[str, tuple[Any, Span]], Span], Any]
     variadic: str = ""  # takes any number of arguments by place, under this name
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # that parameters know
 
     def call(self, ctx: Context, positional: Given, named: Named, span: Span) -> Any:
         if self.variadic:
@@ -64,3 +66,16 @@ def flag_of(ctx: Context, given: Mapping[str, tuple[Any, Span]], key: str) -> bo
     if not isinstance(value, bool):
         ctx.fail("E301", f"`{key}` is `true` or `false`, not {describe(value)}", span)
     return value
+
+
+def word_given(
+    ctx: Context, given: Mapping[str, tuple[Any, Span]], key: str, allowed: tuple[str, ...]
+) -> str:
+    """The word that a parameter is given, else the first it knows; E301 for none of them."""
+    if key not in given:
+        return allowed[0]
+    value, span = given[key]
+    word = word_of(value)
+    if word is None or word not in allowed:
+        ctx.fail("E301", f"`{key}` is {one_of(allowed)}, not {describe(value)}", span)
+    return word

@@ -53,17 +53,52 @@ _NAMES = {
     "var": "variance",
     "Linear": "linear", "ReLU": "relu", "GELU": "gelu",
     "BatchNorm1d": "batch_norm", "BatchNorm2d": "batch_norm", "LayerNorm": "layer_norm",
-    "Adam": "adamw", "AdamW": "adamw", "SGD": "sgd", "LARS": "lars", "EMA": "ema",
+    "AdamW": "adamw", "SGD": "sgd", "LARS": "lars", "EMA": "ema",
     "rand": "draw_uniform", "randint": "draw_integers", "CrossEntropyLoss": "cross_entropy",
     "Normalize": "normalize", "RandomResizedCrop": "random_resized_crop",
     "ColorJitter": "color_jitter", "RandomGrayscale": "grayscale",
     "GaussianBlur": "gaussian_blur", "RandomHorizontalFlip": "horizontal_flip",
+    "CenterCrop": "center_crop", "RandomCrop": "random_crop", "RandomSolarize": "solarize",
     "InfoNCE": "info_nce", "NTXentLoss": "nt_xent", "NTXent": "nt_xent",
 }  # fmt: skip
 
 # Names for which no other name stands.
 _NAME_HINTS = {
-    "mse_loss": "write `mean((x - y)**2)`",
+    "views": "a family of views is a binding: `views = [a, b]`",
+    **dict.fromkeys(
+        ("StepLR", "MultiStepLR", "multistep"),
+        "what falls in steps is `piecewise([0.1, 0.01], at = [30] epochs)`",
+    ),
+    **dict.fromkeys(
+        ("CosineAnnealingLR", "cosine_schedule", "cosine_decay"),
+        "a schedule is the number itself: `lr = cosine(0.1 -> 0, warmup = 10 epochs)`",
+    ),
+    **dict.fromkeys(
+        ("resize", "Resize"),
+        "`resize_and_crop(32)` brings images to one size; at random `random_resized_crop(32)`",
+    ),
+    **dict.fromkeys(
+        ("RandomApply", "random_apply"), "a probability follows its operation: `grayscale @ 0.2`"
+    ),
+    **dict.fromkeys(
+        ("Adam", "adam"),
+        "`adamw` is Adam with the weight decay beside the gradient, the same where it is 0",
+    ),
+    **dict.fromkeys(
+        ("epochs", "steps"), "a time is a number with its unit, such as `10 epochs` or `500 steps`"
+    ),
+    **dict.fromkeys(
+        ("Compose", "compose"), "a chain is joined by `|`: `random_resized_crop(32) | grayscale`"
+    ),
+    **dict.fromkeys(
+        ("ToTensor", "ToPILImage", "to_tensor"), "leave it out: a chain begins and ends with images"
+    ),
+    **dict.fromkeys(("mse", "mse_loss", "MSELoss"), "write `mean((x - y)**2)`"),
+    **dict.fromkeys(("square", "pow"), "a power is written `x**2`"),
+    "biases": "parameters are selected by the words `bias` and `norm`, and by names of nets",
+    **dict.fromkeys(
+        ("schedule", "scheduler"), "schedules are `cosine(a -> b)`, `linear(a -> b)`, `piecewise`"
+    ),
     "masked_fill": "reductions take `where = mask`, and `where(mask, x, y)` chooses",
     "CosineSimilarity": "`cosine_similarity(x, y)` is the cosine of rows",
     "cosine_sim": "`cosine_similarity(x, y)` is the cosine of rows",
@@ -86,6 +121,17 @@ _NAME_HINTS = {
     "temperature": "a hyper-parameter is declared: `param temperature = 0.1`",
     "tau": "a hyper-parameter is declared: `param tau = 0.1`",
 }
+
+# What settings and parameters take, where an unknown word stands.
+SETTING_HINTS = {
+    "batch_norm": "`batch_norm` is `whole`, `groups(n)` or `shuffle(n)`; `whole`, as it is where "
+    "nothing is said, is over all of the batch, whatever the number of processes",
+}
+_WORDS = {
+    "sync": "whole", "synced": "whole", "sync_bn": "whole", "SyncBatchNorm": "whole",
+    "global": "whole", "eval": "evaluation", "train": "training", "unit": "unit_rows",
+    "unit_norm": "unit_rows", "unit_sphere": "unit_rows", "normalized": "unit_rows",
+}  # fmt: skip
 
 _MODULES = frozenset(("torch", "F", "nn", "np", "math", "functional", "tf", "jnp", "T", "tv"))
 
@@ -156,6 +202,12 @@ def name_fix(name: str, span: Span) -> Fix | None:
     if name not in _NAMES or name in _NAME_HINTS or span.text != name:
         return None
     return replacement(span, _NAMES[name])
+
+
+def word_fix(name: str, allowed: Collection[str], span: Span) -> Fix | None:
+    """The one of some words that an unknown one stands for."""
+    other = _WORDS.get(name, "")
+    return replacement(span, other) if other in allowed else meant(name, allowed, span)
 
 
 def expect_distribution(ctx: Context, target: tuple[Any, Span] | None, span: Span) -> None:

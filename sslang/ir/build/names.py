@@ -10,7 +10,7 @@ from typing import Any
 from sslang.diagnostics import DiagnosticError, Fix, Label, Span, meant, nearest
 from sslang.diagnostics.fix import insert
 from sslang.ir.build import declarations, habits, states
-from sslang.ir.build.accept import choices, hints
+from sslang.ir.build.accept import choices, hints, one_of
 from sslang.ir.build.context import LOCAL, Context, Local, Poisoned, Scope
 from sslang.ir.build.specials import SPECIALS
 from sslang.ir.build.values import Builtin, Function, Special, Value, Word
@@ -61,6 +61,49 @@ def lookup(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
     if entry is not None:
         return _declared(ctx, entry, span)
     return _prelude(ctx, name, span, scope)
+
+
+def word_or_value(
+    ctx: Context, argument: tree.Argument, allowed: tuple[str, ...], scope: Scope
+) -> Any:
+    """A bare name as an argument: the word, where the parameter knows it, else its value."""
+    from sslang.ir.build.expressions import evaluate
+
+    node = argument.value
+    if not isinstance(node, tree.Name):
+        return evaluate(ctx, node, scope)
+    if argument.name is not None and node.name not in scope.local:
+        if node.name in allowed:
+            return Word(node.name)
+        if allowed or not _is_known(ctx, node.name, scope):
+            expect_word(ctx, argument.name, node, allowed, scope)
+    return lookup(ctx, node.name, node.span, scope)
+
+
+def expect_word(
+    ctx: Context, what: str, node: tree.Name, allowed: tuple[str, ...], scope: Scope
+) -> None:
+    """E201 for a name that nothing has, where one of some words, or any word, is due."""
+    name = node.name
+    if _is_known(ctx, name, scope):
+        return
+    if not allowed and not habits.name_hint(name) and len(ctx.diagnostics) < MAX_HINTS:
+        known = visible(ctx, scope) | words()
+        ctx.fail("E201", f"nothing is called `{name}`", node.span, hint=nearest(name, known),
+                 fix=meant(name, known, node.span))  # fmt: skip
+    if not allowed:
+        return
+    hint = habits.SETTING_HINTS.get(what, "") or f"`{what}` takes {one_of(allowed)}"
+    fix = habits.word_fix(name, allowed, node.span)
+    ctx.fail("E201", f"nothing is called `{name}`", node.span, hint=hint, fix=fix)
+
+
+def _is_known(ctx: Context, name: str, scope: Scope) -> bool:
+    namespace = scope.home or ctx.resolved.namespace
+    built_in = name in _CONSTANTS or name in _INPUTS or name in LATER or name in words()
+    return built_in or name in SPECIALS or name in WORDS or (
+        name in PRIMITIVES and name not in UNNAMED
+    ) or name in scope.local or namespace.find(name) is not None  # fmt: skip
 
 
 def _local(ctx: Context, name: str, local: Local, span: Span) -> Any:
@@ -123,6 +166,8 @@ def _declared(ctx: Context, entry: Entry, span: Span) -> Any:
 def _way_out(entry: Entry) -> str:
     if entry.name in words():
         return f"`{entry.name}` is a word of the language, too: choose another name"
+    if entry.name == "data":
+        return 'a path stands in quotes: `image_folder("data/images")`'
     if entry.kind == "binding":
         return "what the step before left is a state: `state x[32] = zeros`, written by `x <- ...`"
     return ""
@@ -155,13 +200,11 @@ def _prelude(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
 def _input(ctx: Context, name: str, span: Span) -> Any:
     if name == "batch":
         if ctx.mode == "recipe":
-            if ctx.batch is None:
-                ctx.fail("E203", "`batch` needs itself", span)
-            return ctx.batch
+            raise Poisoned  # the recipe lacks its `batch`: E501
         return BATCH
     if name == "image":
         ctx.fail("E301", "`image` begins every chain of its own accord", span,
-                 hint="write the operations alone: `random_resized_crop(224) | ...`")  # fmt: skip
+                 hint="nets are applied to views: `view x = random_crop(32)`, `f(x)`")  # fmt: skip
     if name in ("label", "classes") and not _has_labels(ctx):
         ctx.fail("E212", f"`{name}` needs a method that says it is trained with labels", span,
                  hint='write `method "..." (labels = true)`', fix=_declare_labels(ctx))  # fmt: skip

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from sslang.diagnostics import Span
-from sslang.ir.build.accept import word_of
+from sslang.diagnostics.fix import replacement
+from sslang.ir.build import advice
 from sslang.ir.build.context import Context
-from sslang.ir.build.forms import SpecialForm
+from sslang.ir.build.ends import is_number
+from sslang.ir.build.forms import SpecialForm, word_given
 from sslang.ir.build.values import (
     Branch,
     Builtin,
@@ -23,6 +25,7 @@ from sslang.types import Duration
 
 Given = dict[str, tuple[Any, Span]]
 MAX_ROUNDS = 100
+_GAINS = ("trained", "frozen")
 
 
 def _fixed(ctx: Context, given: Given, span: Span) -> Branch:
@@ -60,9 +63,7 @@ def _weight_norm(ctx: Context, given: Given, span: Span) -> Description:
     stages = net.stages if isinstance(net, Description) else ()
     if len(stages) != 1 or stages[0].primitive.name != "linear":
         ctx.fail("E304", f"`weight_norm` takes one linear layer, not {describe(net)}", where)
-    gain = word_of(given["gain"][0]) if "gain" in given else "trained"
-    if gain not in ("trained", "frozen"):
-        ctx.fail("E301", "`gain` is `trained` or `frozen`", given["gain"][1])
+    gain = word_given(ctx, given, "gain", _GAINS)
     stage = replace(stages[0], settings=(*stages[0].settings, ("weight_norm", gain)))
     return Description("net", (stage,))
 
@@ -71,13 +72,20 @@ def _until(ctx: Context, given: Given, span: Span) -> Selector:
     from sslang.ir.build.operators import as_selector
 
     time, where = given.get("time", (None, span))
-    if not isinstance(time, Duration):
-        ctx.fail("E308", f"`until` takes a time, not {describe(time)}", where,
-                 hint="write e.g. `until(1 epochs, head)`")  # fmt: skip
     what, at = given.get("what", (None, span))
+    if not isinstance(time, Duration):
+        hint, fix = "write e.g. `until(1 epochs, head)`", None
+        if isinstance(what, Duration):
+            text = f"{at.text}, {where.text}"
+            hint, fix = f"the time comes first: `until({text})`", replacement(where.to(at), text)
+        elif is_number(time):
+            hint = f"write `{where.text} epochs` or `{where.text} steps`"
+        ctx.fail("E308", f"`until` takes a time, not {describe(time)}", where, hint=hint, fix=fix)
     selector = as_selector(what, at)
     if selector is None or selector.operator == "until":
-        ctx.fail("E301", f"`until` freezes nets, parts or weights, not {describe(what)}", at)
+        reason, hint = advice.not_selected(what)
+        message = f"`until` freezes nets, parts or weights; {reason or f'this is {describe(what)}'}"
+        ctx.fail("E301", message, at, hint=hint)
     return Selector("until", (selector, time), span)
 
 
@@ -118,7 +126,7 @@ FORMS = (
         "weight_norm", ("net", "gain"),
         "A linear layer whose rows are g v / |v| (Salimans and Kingma, 2016), g beginning at 1:\n"
         "`weight_norm(linear(65536, bias = false), gain = frozen)`. A frozen gain stays 1.",
-        _weight_norm,
+        _weight_norm, words={"gain": _GAINS},
     ),
     SpecialForm(
         "until", ("time", "what"),

@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from sslang.diagnostics import Label, Span
-from sslang.ir.build import calls, habits, operators, records, tensors
-from sslang.ir.build.accept import word_of
+from sslang.ir.build import calls, habits, records, tensors
+from sslang.ir.build.accept import one_of, word_of
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import (
-    NOTHING,
     BatchNorm,
     Branch,
     Builtin,
@@ -33,78 +32,8 @@ from sslang.ops.nets import Built
 from sslang.types import BATCH, Dim, TensorType, Type, ViewType
 from sslang.types.dims import scale
 
-MAX_STAGES = 1000
-
 Member = tuple[str, Type]
 Arguments = list[tuple[str, Mapping[str, Any]]]
-
-
-def pipe(ctx: Context, left: Any, right: Any, span: Span) -> Any:
-    """`a | b`: descriptions joined, nets joined into a branch, or a value sent through."""
-    if isinstance(left, Value | View | State | Family):
-        return _send(ctx, left, right, span)
-    if isinstance(left, ChainFrom):
-        right = calls.ready(ctx, right, span)
-        if not isinstance(right, Description):
-            ctx.fail("E304", "a view gets a name before a net is applied to it", span,
-                     hint="declare it: `view x = ...`")  # fmt: skip
-        return ChainFrom(left.view, _described(ctx, left.chain, right, span))
-    left, right = calls.ready(ctx, left, span), calls.ready(ctx, right, span)
-    left = NOTHING if left is None else left
-    right = NOTHING if right is None else right
-    if isinstance(left, Description) and isinstance(right, Description):
-        return _described(ctx, left, right, span)
-    if isinstance(left, Momentum) or isinstance(right, Momentum):
-        ctx.fail("E304", "an `ema` needs a name before it is used", span,
-                 hint="write `branch target = ema(...)`")  # fmt: skip
-    stages: list[Any] = []
-    for side in (left, right):
-        if isinstance(side, Branch):
-            stages.extend(side.stages)
-        elif isinstance(side, BuiltNet | NetSlice | Function | Builtin):
-            stages.append(side)
-        elif isinstance(side, Description) and not side.stages:
-            continue
-        elif isinstance(side, Description):
-            ctx.fail("E304", "a built net is joined with a description, which has no parameters",
-                     span, hint="give the description a name with `head`")  # fmt: skip
-        else:
-            ctx.fail("E304", f"{describe(side)} cannot be part of a branch", span)
-    sides = [s for s in (left, right) if isinstance(s, Branch)]
-    if len(stages) > MAX_STAGES:
-        ctx.fail("E311", f"a branch has at most {MAX_STAGES} stages", span)
-    if len({(s.batch_norm, s.drop_path, s.evaluation, s.fixed) for s in sides}) > 1:
-        ctx.fail("E304", "branches with different settings are joined", span,
-                 hint="apply one to the result of the other: `a(x) | b`")  # fmt: skip
-    if not sides:
-        return Branch("", tuple(stages))
-    return replace_branch(sides[0], name="", stages=tuple(stages), average=None)
-
-
-def _described(ctx: Context, left: Description, right: Description, span: Span) -> Description:
-    if left.stages and right.stages and left.kind != right.kind:
-        ctx.fail("E301", "view operations and net layers cannot be joined by `|`", span,
-                 hint="a view is declared by `view`, and a net applied to it")  # fmt: skip
-    if left.origin is not None or right.origin is not None:
-        ctx.fail("E304", "a net that is loaded is declared alone", span,
-                 hint="give it a name with `encoder`; a `branch` joins names")  # fmt: skip
-    stages = left.stages + right.stages
-    if len(stages) > MAX_STAGES:
-        ctx.fail("E311", f"a net or chain has at most {MAX_STAGES} stages", span)
-    return Description((left if left.stages else right).kind, stages)
-
-
-def _send(ctx: Context, value: Any, right: Any, span: Span) -> Any:
-    if isinstance(right, BuiltNet | Branch | NetSlice):
-        return apply(ctx, right, value, span)
-    if isinstance(right, Description):
-        if isinstance(value, View) and right.kind == "view":
-            return ChainFrom(value, right)
-        ctx.fail("E304", "this is a description; it has no parameters yet", span,
-                 hint="give it a name with `encoder` or `head`")  # fmt: skip
-    if isinstance(right, Builtin) and right.primitive.kind in ("view", "net"):
-        return _send(ctx, value, operators.as_chain(ctx, right, span), span)
-    return calls.applied(ctx, right, value, span)
 
 
 def with_settings(
@@ -117,11 +46,14 @@ def with_settings(
         inner = with_settings(ctx, value.of, settings, span)
         return Momentum(inner, value.average)
     if not isinstance(value, Branch):
-        ctx.fail("E301", f"{describe(value)} takes no settings", span)
+        hint = ""
+        if isinstance(value, Description) and value.kind == "net":
+            hint = "settings are of a branch: `head g = ...`, then `branch b = f | g with (...)`"
+        ctx.fail("E301", f"{describe(value)} takes no settings", span, hint=hint)
     for name, (setting, where) in settings.items():
-        if name not in _SETTINGS:
-            habits.unknown_keyword(ctx, "a branch", name, where, _SETTINGS, "setting")
-        value = replace_branch(value, **_SETTINGS[name](ctx, setting, where))
+        if name not in SETTINGS:
+            habits.unknown_keyword(ctx, "a branch", name, where, SETTINGS, "setting")
+        value = replace_branch(value, **SETTINGS[name](ctx, setting, where))
     return value
 
 
@@ -131,6 +63,8 @@ def _batch_norm(ctx: Context, setting: Any, where: Span) -> dict[str, Any]:
     if not isinstance(setting, BatchNorm):
         shown = describe(setting)
         ctx.fail("E301", f"`batch_norm` is whole, groups(n) or shuffle(n), not {shown}", where)
+    if setting.images:
+        ctx.places.setdefault(f"batch_norm.{setting.images}", setting.span or where)
     return {"batch_norm": setting}
 
 
@@ -142,12 +76,13 @@ def _drop_path(ctx: Context, setting: Any, where: Span) -> dict[str, Any]:
 
 
 def _mode(ctx: Context, setting: Any, where: Span) -> dict[str, Any]:
-    if word_of(setting) not in ("training", "evaluation"):
-        ctx.fail("E301", "`mode` is `training` or `evaluation`", where)
+    if word_of(setting) not in WORDS["mode"]:
+        ctx.fail("E301", f"`mode` is {one_of(WORDS['mode'])}", where)
     return {"evaluation": word_of(setting) == "evaluation"}
 
 
-_SETTINGS: dict[str, Callable[[Context, Any, Span], dict[str, Any]]] = {
+WORDS = {"batch_norm": ("whole",), "mode": ("training", "evaluation")}  # that settings know
+SETTINGS: dict[str, Callable[[Context, Any, Span], dict[str, Any]]] = {
     "batch_norm": _batch_norm,
     "drop_path": _drop_path,
     "mode": _mode,

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sslang.diagnostics import Label, Span
-from sslang.ir.build import tensors
+from sslang.ir.build import advice, tensors
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import Family, State, Value, describe
 from sslang.syntax import tree
 from sslang.types import Dim, Size, TensorType
+
+
+def signature(node: tree.Function) -> str:
+    """How a function is called, as a hint."""
+    shown = ", ".join(p.span.text for p in node.parameters)
+    family = any(re.search(r"\]\s*\[", p.span.text) for p in node.parameters)
+    more = "; tensors of a family stand in brackets: `[x, y]`" if family else ""
+    return f"it is `{node.name}({shown})`{more}"
 
 
 def mapped_over(node: tree.Function, local: Mapping[str, Any]) -> Sequence[str] | None:
@@ -41,7 +50,8 @@ def match_all(
         if pattern.members is not None:
             _members(ctx, pattern, parameter, value, local, origin, where)
         else:
-            local[parameter.name] = _one(ctx, pattern, parameter, value, local, origin, where)
+            hint = "" if isinstance(value, Value) else signature(node)
+            local[parameter.name] = _one(ctx, pattern, parameter, value, local, origin, where, hint)
 
 
 def _members(
@@ -75,14 +85,17 @@ def _one(
     local: dict[str, Any],
     origin: dict[str, tuple[str, Span]],
     where: Span,
+    hint: str = "",
 ) -> Value:
     if isinstance(value, State):
         value = tensors.read(ctx, value, where)
     if not isinstance(value, Value):
         ctx.fail("E301", f"`{parameter.name}` takes a tensor; this is {describe(value)}", where,
-                 labels=[Label(parameter.span, "declared here")])  # fmt: skip
+                 labels=[Label(parameter.span, "declared here")], hint=hint)  # fmt: skip
     if pattern.kind == "index" and value.type.dtype != "int":
-        ctx.fail("E301", f"`{parameter.name}` takes integers; this is {value.type}", where)
+        hint, fix = advice.integers(ctx, value, where)
+        ctx.fail("E301", f"`{parameter.name}` takes integers; this is {value.type}", where,
+                 hint=hint, fix=fix)  # fmt: skip
     for size, dim in _pairs(ctx, pattern, parameter, value.type, where):
         if isinstance(dim, tree.Name):
             _bind(ctx, dim.name, size, parameter, local, origin, where)

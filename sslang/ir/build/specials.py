@@ -6,19 +6,22 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from sslang.diagnostics import Span
-from sslang.ir.build import draws, net_forms
-from sslang.ir.build.accept import word_of
+from sslang.ir.build import advice, draws, ends, net_forms
 from sslang.ir.build.context import Context
-from sslang.ir.build.forms import SpecialForm, flag_of, time_of
+from sslang.ir.build.forms import SpecialForm, flag_of, time_of, word_given
 from sslang.ir.build.values import (
     Arrow,
     Average,
     BatchNorm,
     Branch,
     BuiltNet,
+    Description,
     Durations,
     Family,
+    Function,
     Momentum,
+    State,
+    Value,
     describe,
 )
 from sslang.ops.schedules import Piecewise, Ramp, Schedule
@@ -29,11 +32,10 @@ def _ramp(shape: Literal["cosine", "linear"]) -> Callable[..., Ramp]:
     def build(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> Ramp:
         value, where = given.get("ramp", (None, span))
         if not isinstance(value, Arrow):
+            hint, fix = ends.ramp(shape, given, where)
             ctx.fail("E301", f"`{shape}` takes `a -> b`; this is {describe(value)}", where,
-                     hint=f"write e.g. `{shape}(0.1 -> 0)`")  # fmt: skip
-        per = word_of(given["per"][0]) if "per" in given else "step"
-        if per not in ("epoch", "step"):
-            ctx.fail("E301", "`per` is `epoch` or `step`", given["per"][1])
+                     hint=hint, fix=fix)  # fmt: skip
+        per = word_given(ctx, given, "per", _PER)
         over = time_of(ctx, given, "over")
         if over is not None and over.value == 0:
             ctx.fail("E309", "`over` is longer than nothing", given["over"][1])
@@ -71,22 +73,27 @@ def _piecewise(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> 
 def _ema(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> Momentum:
     net, where = given.get("net", (None, span))
     if not isinstance(net, Branch | BuiltNet):
-        ctx.fail("E304", f"`ema` follows a net or branch; this is {describe(net)}", where)
+        hint, fix = "", None
+        if isinstance(net, Description | Function):
+            hint, fix = advice.of_description(ctx, where)
+        elif isinstance(net, State | Value):
+            hint = "a state averages by its write: `c <- 0.9 * c + 0.1 * mean(x, axis = 0)`"
+        ctx.fail("E304", f"`ema` follows a net or branch; this is {describe(net)}", where,
+                 hint=hint, fix=fix)  # fmt: skip
     if "momentum" not in given:
         ctx.fail("E303", "`ema` needs a momentum", span, hint="write e.g. `ema(online, 0.99)`")
     momentum, at = given["momentum"]
     if isinstance(momentum, Arrow):
-        ctx.fail("E307", "`a -> b` does not say how to go there", at,
-                 hint="write `cosine(a -> b)` or `linear(a -> b)`")  # fmt: skip
+        ends.bare_arrow(ctx, momentum, at)
     if isinstance(momentum, bool) or not isinstance(momentum, int | float | Schedule):
-        ctx.fail("E301", f"`momentum` is a number or a schedule, not {describe(momentum)}", at)
-    ends = momentum.ends() if isinstance(momentum, Schedule) else (momentum,)
-    if not all(0 <= m <= 1 for m in ends):
+        ctx.fail("E301", f"`momentum` is a number or a schedule, not {describe(momentum)}", at,
+                 hint=ends.scheduled(momentum))  # fmt: skip
+    values = momentum.ends() if isinstance(momentum, Schedule) else (momentum,)
+    if not all(0 <= m <= 1 for m in values):
         ctx.fail("E309", "a momentum lies in 0..1", at)
-    init = word_of(given["init"][0]) if "init" in given else "copy"
-    if init not in ("copy", "fresh"):
-        ctx.fail("E301", "`init` is `copy` or `fresh`", given["init"][1])
-    return Momentum(net, Average(momentum, init == "fresh", flag_of(ctx, given, "buffers")))
+    init = word_given(ctx, given, "init", _INIT)
+    average = Average(momentum, init == "fresh", flag_of(ctx, given, "buffers"), at)
+    return Momentum(net, average)
 
 
 def _images(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> int:
@@ -97,13 +104,14 @@ def _images(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> int
 
 
 def _groups(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> BatchNorm:
-    return BatchNorm(_images(ctx, given, span))
+    return BatchNorm(_images(ctx, given, span), span=span)
 
 
 def _shuffle(ctx: Context, given: dict[str, tuple[Any, Span]], span: Span) -> BatchNorm:
-    return BatchNorm(_images(ctx, given, span), shuffled=True)
+    return BatchNorm(_images(ctx, given, span), shuffled=True, span=span)
 
 
+_PER, _INIT = ("step", "epoch"), ("copy", "fresh")
 _RAMP = ("ramp", "warmup", "per", "over", "shift", "closed")
 
 SPECIALS: dict[str, SpecialForm] = {
@@ -118,13 +126,13 @@ SPECIALS: dict[str, SpecialForm] = {
             "a t / w below w, then p = (t - w) / (n - w). `per = epoch` floors t to its epoch;\n"
             "`over` ends it early; `closed = true` reaches b at the last step; `shift` looks\n"
             "ahead. (The similarity is `cosine_similarity`.)",
-            _ramp("cosine"),
+            _ramp("cosine"), words={"per": _PER},
         ),
         SpecialForm(
             "linear", _RAMP,
             "From a to b along a straight line over the run; parameters as those of `cosine`.\n"
             "(With a width, `linear(128)` is a fully connected layer.)",
-            _ramp("linear"),
+            _ramp("linear"), words={"per": _PER},
         ),
         SpecialForm(
             "piecewise", ("values", "at"),
@@ -139,7 +147,7 @@ SPECIALS: dict[str, SpecialForm] = {
             "step moves them: momentum * old + (1 - momentum) * the net's of t + 1. Parameters\n"
             "only, unless `buffers = true`. Runs in training mode with statistics of its own, is\n"
             "never trained, and must pass `stop_grad` where it enters a loss.",
-            _ema,
+            _ema, words={"init": _INIT},
         ),
         SpecialForm(
             "groups", ("images",),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
-from sslang.diagnostics import Label, Span, nearest
-from sslang.ir.build import families, tensors, undefined
-from sslang.ir.build.context import Context, Local, Scope
+from sslang.diagnostics import Label, Span
+from sslang.diagnostics.fix import replacement, wrapped
+from sslang.ir.build import advice, families, habits, tensors, undefined
+from sslang.ir.build.accept import word_of
+from sslang.ir.build.context import Context, Local, Scope, Together
 from sslang.ir.build.values import Builtin, Family, Initial, State, Value, View, describe
 from sslang.ir.graph import Write
 from sslang.model.resolve import Entry
@@ -18,6 +20,7 @@ from sslang.types import Dim, Duration, Size, TensorType
 from sslang.types.dims import symbol
 
 MAX_ROWS = 100_000_000
+_ON_A_SPHERE = frozenset(("sphere", "l2_normalize", "normalize"))  # meant for `unit_rows`
 _ROWS_ALONE = ("queue", "bank")  # the brackets give the number of rows, the initialiser the row
 
 
@@ -59,11 +62,17 @@ def _state(
 ) -> State:
     from sslang.ir.build.expressions import evaluate
 
-    sizes = tuple(_size(ctx, kind, d, scope) for d in dims)
-    if kind in _ROWS_ALONE and len(sizes) != 1:
-        ctx.fail("E303", f"a {kind} is declared as `{kind} name[rows] = sphere(dim)`", target.span)
-    initial = _initial(ctx, kind, evaluate(ctx, value, scope), value.span)
-    shape = _shape(ctx, kind, sizes, initial, target.span)
+    sizes: tuple[Size, ...] = ()
+    initial: Any = None
+    together = Together()
+    with together:
+        sizes = tuple(_size(ctx, kind, d, scope) for d in dims)
+        if kind in _ROWS_ALONE and len(sizes) != 1:
+            _rows_alone(ctx, kind, target, dims)
+    with together:
+        initial = _initial(ctx, kind, evaluate(ctx, value, scope), value.span)
+    together.done()
+    shape = _shape(ctx, kind, sizes, initial, target, value)
     state = State(name, kind, TensorType(shape), target.span, initial)
     if isinstance(initial, Initial):
         state = replace(state, start=initial.start, every=initial.every,
@@ -75,6 +84,19 @@ def _state(
             state = replace(state, type=rows, capacity=shape[0])
     ctx.states[name] = state
     return state
+
+
+def _rows_alone(
+    ctx: Context, kind: str, target: tree.Target, dims: Sequence[tree.Node]
+) -> NoReturn:
+    """E303 for a queue or bank whose brackets hold other than the number of its rows."""
+    message = f"a {kind} is declared as `{kind} {target.name}[rows] = sphere(dim)`"
+    if len(dims) < 2:
+        ctx.fail("E303", message, target.span)
+    first, *rest = dims
+    beyond = Span(first.span.source, first.span.end, rest[-1].span.end)
+    ctx.fail("E303", message, rest[0].span.to(rest[-1].span), fix=replacement(beyond, ""),
+             hint="the initialiser gives the width of a row")  # fmt: skip
 
 
 def _size(ctx: Context, kind: str, node: tree.Node, scope: Scope) -> Size:
@@ -115,8 +137,14 @@ def _initial(ctx: Context, kind: str, value: Any, span: Span) -> Any:
 
 
 def _shape(
-    ctx: Context, kind: str, sizes: tuple[Size, ...], initial: Any, span: Span
+    ctx: Context,
+    kind: str,
+    sizes: tuple[Size, ...],
+    initial: Any,
+    target: tree.Target,
+    written: tree.Node,
 ) -> tuple[Size, ...]:
+    span = target.span
     if isinstance(initial, Value):
         if sizes and sizes != initial.type.shape:
             message = (
@@ -132,21 +160,20 @@ def _shape(
         shape: tuple[Size, ...] = (*sizes, *row)
     else:
         if row is not None:
-            example = f"{kind} x[{', '.join(map(str, row))}] = zeros"
-            ctx.fail("E303", f"the brackets give the shape of a {kind}, not its initialiser", span,
-                     hint=f"write e.g. `{example}`")  # fmt: skip
+            hint, fix = advice.shape_in_brackets(kind, target, written, initial, row)
+            ctx.fail("E303", f"the brackets give the shape of a {kind}, not its initialiser",
+                     written.span, hint=hint, fix=fix)  # fmt: skip
         shape = sizes
     if math.prod(s for s in shape if isinstance(s, int)) > tensors.MAX_ENTRIES:
         ctx.fail("E311", f"a {kind} of the shape {list(map(str, shape))} is too large", span)
     return shape
 
 
-def with_clock(ctx: Context, value: Initial, settings: Any, span: Span) -> Initial:
+def with_clock(ctx: Context, value: Initial, settings: Any) -> Initial:
     """`empty(dim) with (from = 15 epochs, every = 1 epochs)`: when writes happen."""
     for name, (setting, where) in settings.items():
         if name not in ("from", "every"):
-            hint = nearest(name, ["from", "every"]) or "there are: from, every"
-            ctx.fail("E303", f"a state has no setting `{name}`", where, hint=hint)
+            habits.unknown_keyword(ctx, "a state", name, where, ("from", "every"), "setting")
         if not isinstance(setting, Duration):
             ctx.fail("E308", f"`{name}` is a time, not {describe(setting)}", where,
                      hint="write e.g. `15 epochs`")  # fmt: skip
@@ -154,14 +181,24 @@ def with_clock(ctx: Context, value: Initial, settings: Any, span: Span) -> Initi
     return value
 
 
-def constrained(ctx: Context, value: Any, constraint: Any, span: Span) -> Initial:
+def constrained(ctx: Context, value: Any, node: tree.On, scope: Scope) -> Initial:
     """`uniform_fan_in on unit_rows`: what the optimizer's step is followed by."""
     from sslang.ir.build import calls
+    from sslang.ir.build.expressions import evaluate
+    from sslang.ir.build.names import expect_word
 
+    where = node.constraint.span
+    if isinstance(node.constraint, tree.Name):
+        expect_word(ctx, "on", node.constraint, ("unit_rows",), scope)
+    if word_of(evaluate(ctx, node.constraint, scope)) != "unit_rows":
+        fix = replacement(where, "unit_rows") if where.text in _ON_A_SPHERE else None
+        ctx.fail("E301", "the one constraint is `unit_rows`: each row has length 1", where,
+                 hint="write `weight w[n, d] = ... on unit_rows`", fix=fix)  # fmt: skip
     if isinstance(value, Builtin) and value.primitive.kind == "initialiser":
-        value = calls.call(ctx, value, [], {}, span)
-    if not isinstance(value, Initial) or str(constraint) != "unit_rows":
-        ctx.fail("E301", "a constraint is written `weight w[n, d] = ... on unit_rows`", span)
+        value = calls.call(ctx, value, [], {}, node.span)
+    if not isinstance(value, Initial):
+        ctx.fail("E301", f"`on` follows an initialiser, not {describe(value)}", node.value.span,
+                 hint="write `weight w[n, d] = uniform_fan_in on unit_rows`")  # fmt: skip
     return replace(value, constraint="unit_rows")
 
 
@@ -216,8 +253,13 @@ def inner_write(ctx: Context, statement: tree.Write, scope: Scope) -> None:
 
 def _row_index(ctx: Context, state: Any, index: Any, span: Span) -> Value:
     if not isinstance(state, State) or state.kind != "bank":
-        ctx.fail("E407", f"rows of {describe(state)} cannot be written", span,
-                 hint="`m[index] <- ...` writes rows of a bank")  # fmt: skip
+        hint, fix = "`m[index] <- ...` writes rows of a bank", None
+        if isinstance(state, State) and state.kind == "queue":
+            hint, fix = (
+                f"a queue takes rows at its end: `{state.name} <- ...`",
+                replacement(span, state.name),
+            )
+        ctx.fail("E407", f"rows of {describe(state)} cannot be written", span, hint=hint, fix=fix)
     if not isinstance(index, Value) or index.type.dtype != "int" or index.type.rank != 1:
         ctx.fail("E301", f"a bank is written at one integer a row, not at {describe(index)}", span,
                  hint=f"write `{state.name}[index] <- ...`")  # fmt: skip
@@ -246,7 +288,13 @@ def _write(
     if isinstance(value, State):
         value = tensors.read(ctx, value, statement.value.span)
     if not isinstance(value, Value):
-        ctx.fail("E405", f"a {state.kind} takes rows, not {describe(value)}", statement.value.span)
+        place, hint, fix = statement.value.span, "", None
+        if isinstance(value, Family) and state.kind == "queue":
+            hint, fix = "`concat` makes rows of a family", wrapped(place, "concat(", ")")
+        elif isinstance(value, Family):
+            hint = "write one of them, or what they have in common: `mean(x[v] for v in views)`"
+        ctx.fail("E405", f"a {state.kind} takes rows, not {describe(value)}", place, hint=hint,
+                 fix=fix)  # fmt: skip
     _fits(ctx, state, value, index, statement.value.span)
     return state, Write(value.node, index.node if index is not None else None)
 
@@ -257,7 +305,9 @@ def _fits(ctx: Context, state: State, value: Value, index: Value | None, span: S
     shape, row = value.type.shape, state.type.shape[1:]
     if state.kind == "state":
         if shape != state.type.shape:
-            ctx.fail("E405", f"`{state.name}` is {state.type}; this is {value.type}", span)
+            hint, fix = advice.shape_of_state(state, shape)
+            ctx.fail("E405", f"`{state.name}` is {state.type}; this is {value.type}", span,
+                     hint=hint, fix=fix)  # fmt: skip
         return
     rows = shape[:1] if index is None else index.type.shape
     if value.type.rank < 1 or shape != (*rows, *row):

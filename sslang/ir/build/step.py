@@ -81,9 +81,19 @@ def _never_written(ctx: Context, seen: Mapping[str, Span]) -> None:
                     "E404",
                     f"nothing writes `{name}`: it stays what it begins with",
                     state.span,
-                    hint=f"write `{name} <- ...`",
+                    hint=f"write `{_target(ctx, name, state.kind)} <- ...`",
                 )
             )
+
+
+def _target(ctx: Context, name: str, kind: str) -> str:
+    """How a write names a state: a bank with its index, a family with what it runs over."""
+    base = name.split(".")[0]
+    entry = ctx.resolved.namespace.entries.get(base)
+    items = entry.target.items if entry is not None and entry.target is not None else ()
+    if items and isinstance(items[0], tree.Over):
+        return f"{base}[{items[0].span.text}]"
+    return f"{name}[index]" if kind == "bank" else name
 
 
 def _rest(ctx: Context) -> None:

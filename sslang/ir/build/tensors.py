@@ -70,6 +70,8 @@ def as_operand(ctx: Context, value: Any, span: Span) -> tuple[Operand, TensorTyp
         ctx.fail("E301", f"`{value.key}` is a view; a tensor is due here", span,
                  hint="apply a net to the view first")  # fmt: skip
     hint = ""
+    if value in ("epoch", "step"):
+        hint = "what changes with time is a schedule: `linear(0 -> 1, over = 10 epochs)`"
     if isinstance(value, BuiltNet | Branch | NetSlice):
         name = value.net.name if isinstance(value, NetSlice) else value.name
         hint = f"apply it to a view or a tensor: `{name or 'f'}(x)`"
@@ -195,8 +197,15 @@ def common_keys(ctx: Context, families: Sequence[Family], span: Span) -> tuple[A
     keys = families[0].keys
     for other in families[1:]:
         if [str(k) for k in other.keys] != [str(k) for k in keys]:
-            ctx.fail("E306", "these families have different keys", span)
+            ctx.fail("E306", f"these families have different keys: {_told(families[0])} and "
+                     f"{_told(other)}", span,
+                     hint="values are taken together key by key; `++` joins families")  # fmt: skip
     return keys
+
+
+def _told(family: Family) -> str:
+    keys = ", ".join(map(str, family.keys)) or "none"
+    return keys if len(keys) <= 40 else f"{len(family)} of them"
 
 
 def fold_members(ctx: Context, name: str, family: Family, span: Span) -> Any:

@@ -165,6 +165,7 @@ class BatchNorm:
 
     images: int = 0
     shuffled: bool = False
+    span: Span | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(eq=False)
@@ -188,6 +189,7 @@ class Average:
     momentum: float | Schedule
     fresh: bool
     buffers: bool
+    span: Span | None = field(default=None, compare=False, repr=False)  # of the momentum
 
 
 @dataclass(frozen=True)
@@ -312,6 +314,8 @@ def describe(value: object) -> str:
             return "a branch"
         case State():
             return f"the {value.kind} `{value.name}`"
+        case Part():
+            return f"the part `{value.name}` of the net `{value.net.name}`"
         case NetSlice():
             return f"a slice of the net `{value.net.name}`"
         case ChainFrom():
