@@ -15,7 +15,8 @@ LAYERS = (
     "diagnostics", "syntax", "types", "ops", "std", "model", "ir", "checks", "passes",
     "processes", "emit", "data", "evaluate", "track", "train", "bench", "cli",
 )  # fmt: skip
-FACADE = {"__init__.py", "__main__.py", "api.py"}  # the Python API stands on top, and the CLI is written on it
+# The Python API stands on top, and the CLI is written on it.
+FACADE = {"__init__.py", "__main__.py", "api.py"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
