@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sslang.checks.declared import epoch, images
 from sslang.checks.times import times_within
-from sslang.diagnostics import Diagnostic
+from sslang.diagnostics import Diagnostic, Label
 from sslang.ir.graph import APPLY
 from sslang.ir.program import Program
 from sslang.model.recipe import Recipe
@@ -48,9 +48,19 @@ def _groups(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
             message = (
                 f"batch norm goes by groups of {group} images, and the batch is {recipe.batch}"
             )
-            yield Diagnostic(
-                "E503", message, node.span, hint=f"take a multiple of {group}, or other groups"
-            )
+            place = program.spans.get(f"batch_norm.{group}")
+            labels = (Label(node.place, "applied here"),) if place and node.place else ()
+            yield Diagnostic("E503", message, place or node.place, labels,
+                             hint=_dividing(group, recipe.batch))  # fmt: skip
+
+
+def _dividing(group: int, batch: int) -> str:
+    """The groups nearest to these that go into the batch, and the batches nearest to this one."""
+    fits = [n for n in range(2, batch + 1) if batch % n == 0]
+    nearest = min(fits, key=lambda n: abs(n - group), default=batch)
+    below, above = batch // group * group, -(-batch // group) * group
+    batches = f"{below} or {above}" if below else f"{above}"
+    return f"take groups of {nearest}, or a batch that is a multiple of {group}: {batches}"
 
 
 def _enough(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
@@ -77,7 +87,7 @@ def _schedules(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
         message = f"{time.told}, and the run lasts {recipe.length}"
         if time.duration.unit != recipe.length.unit:
             message += f", {end:g} {time.duration.unit} of `{recipe.data.word}`"
-        yield Diagnostic("E504", message, program.spans.get(time.name),
+        yield Diagnostic("E504", message, time.place(program),
                          hint="shorten it, or lengthen the run")  # fmt: skip
 
 

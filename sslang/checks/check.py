@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from sslang.checks.averages import momenta
+from sslang.checks.agreement import embeddings
+from sslang.checks.averages import momenta, only_evaluated
 from sslang.checks.batch import batch_facts
 from sslang.checks.clocks import clocks
-from sslang.checks.collapse import collapse
+from sslang.checks.conditions import conditions
+from sslang.checks.contrasts import contrasts
+from sslang.checks.crossed import cross_entropies
 from sslang.checks.dead import dead_values
+from sslang.checks.epochwise import epochwise
 from sslang.checks.evaluated import evaluated
 from sslang.checks.frozen import frozen
 from sslang.checks.gradient import cut_averages, untrained
+from sslang.checks.grids import grids
 from sslang.checks.growth import growth
 from sslang.checks.halves import half_cosines
 from sslang.checks.inert import never_in_force
+from sslang.checks.means import means
+from sslang.checks.memories import memories
 from sslang.checks.method_line import method_line
 from sslang.checks.negatives import negatives
 from sslang.checks.places import places
 from sslang.checks.queries import queues_of_queries
 from sslang.checks.rates import rates
 from sslang.checks.sizes import sizes
+from sslang.checks.slices import slices
 from sslang.checks.summands import summands
 from sslang.checks.temperature import temperatures
 from sslang.checks.terms import idle_terms
@@ -33,7 +41,7 @@ from sslang.ir.build import build
 from sslang.ir.program import Program
 from sslang.model.overlay import resolve
 from sslang.model.recipe import FIELDS
-from sslang.model.resolve import STATES, Entry, Module, load
+from sslang.model.resolve import STATES, Entry, Module, Resolved, load
 from sslang.syntax import tree
 from sslang.syntax.rename import free_names
 
@@ -41,7 +49,8 @@ MAX_STEPS = 60_000  # of all recipes, so that a check ends in two seconds
 
 _OF_THE_WHOLE = (untrained, frozen)
 _OF_A_PHASE = (
-    cut_averages, idle_terms, collapse, momenta, unequal_rows, half_cosines, places,
+    cut_averages, idle_terms, embeddings, cross_entropies, contrasts, means, memories,
+    conditions, grids, momenta, unequal_rows, half_cosines, places,
     queues_of_queries, negatives, sizes, temperatures, rates, batch_facts, clocks, evaluated,
 )  # fmt: skip
 
@@ -56,6 +65,14 @@ def check_program(program: Program) -> list[Diagnostic]:
             for check in _OF_A_PHASE:
                 found.extend(check(phase))
     return list(dict.fromkeys(found))
+
+
+def _of_a_recipe(program: Program, resolved: Resolved) -> list[Diagnostic]:
+    """`check_program`, and what takes the text, too, where the program is whole."""
+    found = check_program(program)
+    if not any(d.is_error for d in found):
+        found += [*slices(program, resolved), *only_evaluated(program, resolved)]
+    return found
 
 
 def check_file(source: Source) -> list[Diagnostic]:
@@ -73,7 +90,7 @@ def check_file(source: Source) -> list[Diagnostic]:
         program = build(resolved)
         steps += resolved.work.steps
         replaced = {n for n in replaced if resolved.namespace.entries[n].layer != "spec"}
-        by_recipe[recipe] = [*check_program(program), *growth(resolved)]
+        by_recipe[recipe] = [*_of_a_recipe(program, resolved), *growth(resolved)]
         used[recipe] = program.used
     found = [*method_line(module), *_merged(by_recipe)]
     if len(by_recipe) < len(recipes):
@@ -81,7 +98,11 @@ def check_file(source: Source) -> list[Diagnostic]:
     elif not any(d.is_error for d in found):
         found.extend(_unused(module, set().union(*used.values())))
         found.extend(dead_values(module, used))
-        found.extend(summands(module))
+        alike = list(summands(module))
+        if alike:  # of that, E447 tells what comes of it
+            found = [d for d in found if d.code != "E447"]
+        found.extend(alike)
+        found.extend(epochwise(module))
         found.extend(never_in_force(module, replaced))
     unique = silenced(source, found)
     return sorted(unique, key=lambda d: (d.span is None, d.span.start if d.span else 0))

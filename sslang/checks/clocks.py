@@ -47,8 +47,8 @@ def _units(program: Program, steps: int, length: Duration) -> Iterator[Diagnosti
             f"{what} of `{time.name}` is at {time.duration}, {time.duration.value / steps:.2g} of "
             f"the first epoch, and the run lasts {length}"
         )
-        span = program.spans.get(time.name)
-        yield Diagnostic("E516", message, span, hint=f"write `{time.duration.value:g} epochs`")
+        hint = f"write `{time.duration.value:g} epochs`"
+        yield Diagnostic("E516", message, time.place(program), hint=hint)
 
 
 def _reads_like_epochs(time: Time, steps: int, length: Duration) -> bool:

@@ -11,11 +11,12 @@ net does not count.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sslang.checks.content import content_of
 from sslang.checks.gradient import is_frozen
+from sslang.checks.joined import unjoined
 from sslang.checks.selected import covers
 from sslang.checks.zeros import zeros
 from sslang.diagnostics import Diagnostic, Label
@@ -47,12 +48,9 @@ def assumed(program: Program) -> str:
     return next((reason for name, reason in program.spec.assumes if name == NO_COLLAPSE), "")
 
 
-def collapse(program: Program) -> Iterator[Diagnostic]:
+def collapse(program: Program, found: Structure) -> Iterator[Diagnostic]:
     """E410 where nothing in the spec prevents collapse, unless it says `assume no_collapse`."""
-    if "loss" not in program.step.outputs or assumed(program):
-        return
-    found = structure(program)
-    if found.outcome == "error":
+    if found.outcome == "error" and not assumed(program):
         message = f"a constant embedding minimises the loss: {found.reason}"
         yield Diagnostic(
             "E410", message, program.spans.get("loss"), found.labels,
@@ -89,6 +87,7 @@ class _Finder:
     """Walks through the step of one program."""
 
     def __init__(self, program: Program) -> None:
+        program = replace(program, step=unjoined(program.step))
         self.program = program
         self.graph = program.step
         self.by_name = program.step.by_name

@@ -16,9 +16,11 @@ def evaluated(program: Program) -> Iterator[Diagnostic]:
     recipe, place = program.spec.recipe, program.spans.get("evaluate")
     if recipe is None or place is None or not recipe.evaluate:
         return
-    if program.features is None and _is_own(program, place):
+    own = _is_own(program, place)
+    if program.features is None and (own or program.spec.paper is not None):
         message = f"the phase `{program.phase}` has no `features`, so nothing is evaluated"
-        yield Diagnostic("E526", message, place, hint="write e.g. `features = f(a)`")
+        shown = place if own else program.spans.get("loss")
+        yield Diagnostic("E526", message, shown, hint="write e.g. `features = f(a)`")
     yield from _accuracy(program, place)
     count = images(program)
     for probe in recipe.evaluate:
@@ -46,6 +48,7 @@ def _accuracy(program: Program, place: Span) -> Iterator[Diagnostic]:
 
 
 def _is_own(program: Program, place: Span) -> bool:
-    """Whether the author wrote it: recipes of the library evaluate where there is something."""
+    """Whether the author wrote it. Recipes of the library evaluate where there is something, and
+    only of a method with a paper, which is meant to be compared, is it missed."""
     loss = program.spans.get("loss")
     return loss is not None and loss.source is place.source

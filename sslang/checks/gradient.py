@@ -170,6 +170,17 @@ def reached_by_loss(program: Program) -> Mapping[str, Node]:
     return {node.name: node for node in _reached_nodes(program.step)}
 
 
+def carrying(program: Program) -> frozenset[str]:
+    """The nodes by which the gradient of the loss comes to something that it trains."""
+    reached, trained = reached_by_loss(program), gradient_of(program)
+    found: set[str] = set()
+    for node in program.step.nodes:
+        own = node.op in (APPLY, WEIGHT) and node.setting("net") in trained
+        if node.name in reached and (own or found.intersection(node.references)):
+            found.add(node.name)
+    return frozenset(found)
+
+
 def _reached_nodes(graph: Graph) -> list[Node]:
     loss = graph.outputs.get("loss")
     if loss is None:

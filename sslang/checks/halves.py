@@ -1,51 +1,69 @@
-"""Cosines of which one side alone was normalised."""
+"""Products of rows under a temperature, of which one side or none was normalised."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sslang.checks.gradient import reached_by_loss
 from sslang.checks.lengths import Length, measured, row_lengths
 from sslang.checks.products import products, rows_read
 from sslang.diagnostics import Diagnostic, Label
-from sslang.ir.graph import READ, SCHEDULE, Graph, Node
+from sslang.ir.graph import APPLY, READ, SCHEDULE, Graph, Node
 from sslang.ir.program import Program
+from sslang.ops.schedules import ends_of
 
 _ENDS = frozenset(("log_softmax", "exp"))
 _PASSES = frozenset(("concat", "index", "stack", "transpose"))
 _SCALES = frozenset(("multiply", "divide"))
+SHARP = 0.3  # a temperature below it is meant for cosines, which lie in -1..1
 
 
 def half_cosines(program: Program) -> Iterator[Diagnostic]:
-    """E431 for rows of a net, of any length, whose products with rows of length 1 are divided by a
-    temperature and go into a softmax.
+    """E431 for rows of a net, of any length, whose products are divided by a temperature and go
+    into a softmax: products with rows of length 1; and with others of any length, where the
+    temperature is below `SHARP`. By growing they lower the loss as a falling temperature would;
+    and where they are cut, each row is compared at a temperature of its own.
 
-    Only of rows that are trained: they can lower the loss by growing, as if the temperature fell.
-    Rows that a queue or bank is written with are told of where it is declared.
+    Rows that a queue or bank is written with are told of where it is declared. A sketch, without
+    recipe, `features` or head, may compare rows of any length with each other.
     """
     graph = program.step
     by_name = graph.by_name
     lengths = row_lengths(program)
-    told = {_root(by_name, write.value) for write in graph.writes.values()}
-    told |= {_root(by_name, x) for x in (measured(n, by_name) for n in graph.nodes) if x}
+    held = {s.name for s in program.states if s.kind in ("queue", "bank")}
+    told = {_root(by_name, w.value) for name, w in graph.writes.items() if name in held}
+    measures = {_root(by_name, x) for x in (measured(n, by_name) for n in graph.nodes) if x}
     users = _users(graph)
-    reached = reached_by_loss(program)
+    reported: set[str] = set()
     for product in products(graph):
-        for free, unit in ((product.left, product.right), (product.right, product.left)):
+        factor = _sharpened(by_name, users, product.node)
+        if factor is None:
+            continue
+        for free, other in ((product.left, product.right), (product.right, product.left)):
             root = _root(by_name, free)
-            uneven = (lengths[free], lengths[unit]) == (Length.FREE, Length.UNIT)
-            if free not in reached or by_name[root].op == READ:
+            if lengths[free] is not Length.FREE or by_name[root].op == READ or root in measures:
                 continue
-            if uneven and root not in told and _is_tempered(by_name, users, product.node):
-                told.add(root)
-                yield _half(program, by_name[root], product.node)
+            half = lengths[other] is Length.UNIT and root not in told
+            bare = lengths[other] is Length.FREE and factor > 1 / SHARP
+            if root not in reported and (half or (bare and _is_whole(program, by_name[root]))):
+                reported |= {root, _root(by_name, other)} if bare else {root}
+                yield _uneven(program, by_name[root], product.node, half)
 
 
-def _half(program: Program, node: Node, product: Node) -> Diagnostic:
+def _is_whole(program: Program, node: Node) -> bool:
+    """Whether the spec is more than a sketch, and the rows more than what an encoder gives."""
+    if program.spec.recipe is None or program.features is None:
+        return False
+    sources = {copy: source for a in program.averages for copy, source in a.pairs}
+    net = node.setting("net", "")
+    return node.op != APPLY or program.net(sources.get(net, net)).kind != "encoder"
+
+
+def _uneven(program: Program, node: Node, product: Node, half: bool) -> Diagnostic:
     loss = program.spans.get("loss")
     own = node.span is not None and loss is not None and node.span.source is loss.source
     labels = (Label(product.span, "compared here"),) if product.span is not None else ()
-    message = "these rows have any length, and are compared with rows of length 1"
+    message = "these rows have any length, and are compared "
+    message += "with rows of length 1" if half else "at a temperature: they are not normalised"
     return Diagnostic("E431", message, node.span if own else loss, labels,
                       "write `l2_normalize(...)` around them")  # fmt: skip
 
@@ -65,24 +83,38 @@ def _users(graph: Graph) -> dict[str, list[Node]]:
     return found
 
 
-def _is_tempered(
+def _sharpened(
     by_name: Mapping[str, Node], users: Mapping[str, list[Node]], product: Node
-) -> bool:
-    """Whether the product is multiplied or divided by a number, and then exponentiated."""
+) -> float | None:
+    """What the product is multiplied by before it is exponentiated, at the most; None if nothing
+    or if it is not."""
+    found: list[float] = []
     seen: set[tuple[str, bool]] = set()
-    waiting = [(product, False)]
+    waiting = [(product, 1.0, False)]
     while waiting:
-        node, scaled = waiting.pop()
+        node, factor, scaled = waiting.pop()
         if (node.name, scaled) in seen:
             continue
         seen.add((node.name, scaled))
         for user in users.get(node.name, ()):
-            others = [by_name[i] for i in user.references if i != node.name]
-            number = all(other.op == SCHEDULE for other in others)
             if user.op in _ENDS and scaled:
-                return True
-            if user.op in _PASSES:
-                waiting.append((user, scaled))
-            elif user.op in _SCALES and number and len(set(user.inputs)) == 2:
-                waiting.append((user, True))
-    return False
+                found.append(factor)
+            elif user.op in _PASSES:
+                waiting.append((user, factor, scaled))
+            elif user.op in _SCALES:
+                by = _number(by_name, user, node.name)
+                if by:
+                    waiting.append(
+                        (user, factor * by if user.op == "multiply" else factor / by, True)
+                    )
+    return max(found, default=None)
+
+
+def _number(by_name: Mapping[str, Node], node: Node, scaled: str) -> float:
+    """The number that a node multiplies or divides by, the one of a schedule that sharpens most;
+    0 where it is none."""
+    other = node.inputs[1] if node.inputs[0] == scaled else node.inputs[0]
+    if isinstance(other, str) and by_name[other].op == SCHEDULE:
+        ends = [abs(e) for e in ends_of(by_name[other].setting("schedule"))]
+        return max(ends) if node.op == "multiply" else min(ends)
+    return abs(float(other)) if isinstance(other, int | float) else 0.0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sslang.diagnostics import Diagnostic
+from sslang.diagnostics import Diagnostic, Span
 from sslang.ir.build import build
 from sslang.model.overlay import file_alone
 from sslang.model.resolve import Module
+from sslang.syntax import tree
 
 _SPELLING = frozenset(("E201", "E303", "E307", "E308"))  # what no other value can put right
 
@@ -18,10 +19,22 @@ def never_in_force(module: Module, replaced: set[str]) -> Iterator[Diagnostic]:
     if not entries or not module.recipes:
         return
     for diagnostic in build(file_alone(module)).diagnostics:
-        span = diagnostic.span
-        if diagnostic.code not in _SPELLING or span is None:
+        if diagnostic.span is None:
             continue
-        for value in (entry.value.span for entry in entries):
-            if value.source is span.source and value.start <= span.start and span.end <= value.end:
-                yield diagnostic
-                break
+        entry = next((e for e in entries if _is_within(diagnostic.span, e.value.span)), None)
+        if entry is None:
+            continue
+        arrow = diagnostic.code == "E301" and _has_bare_arrow(entry.value)
+        if arrow or diagnostic.code in _SPELLING:
+            yield diagnostic
+
+
+def _is_within(span: Span, value: Span) -> bool:
+    return value.source is span.source and value.start <= span.start and span.end <= value.end
+
+
+def _has_bare_arrow(node: tree.Node) -> bool:
+    """Whether an arrow stands outside all calls, which would say how it goes there."""
+    if isinstance(node, tree.Arrow):
+        return True
+    return not isinstance(node, tree.Call) and any(map(_has_bare_arrow, node.children()))

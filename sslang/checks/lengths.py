@@ -1,4 +1,4 @@
-"""How long rows are: of length 1, as a net gives them, or unknown."""
+"""How long rows are: of length 1, sums of such, as a net gives them, or unknown."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from sslang.types import Interval
 
 class Length(Enum):
     UNIT = "of length 1"
+    SUM = "of another length"  # multiples, sums and means of rows of length 1
     FREE = "of any length"  # as a net gives them
     UNKNOWN = "unknown"
+
+
+_UNEVEN = frozenset((Length.SUM, Length.FREE))
 
 
 def row_lengths(program: Program) -> dict[str, Length]:
@@ -25,7 +29,7 @@ def row_lengths(program: Program) -> dict[str, Length]:
     first = _lengths(program, {n: Length.UNIT if u else Length.UNKNOWN for n, u in begun.items()})
     written = {name: first[write.value] for name, write in graph.writes.items()}
     held = {
-        name: length if length is Length.FREE or begun.get(name) else Length.UNKNOWN
+        name: length if begun.get(name) or length in _UNEVEN else Length.UNKNOWN
         for name, length in written.items()
     }
     return _lengths(program, held)
@@ -70,21 +74,31 @@ def _lengths(program: Program, states: Mapping[str, Length]) -> dict[str, Length
             found[node.name] = Length.FREE
         elif node.op == "divide" and is_normalised(node, by_name):
             found[node.name] = Length.UNIT
-        elif _is_linear(node) and any(found[i] is Length.FREE for i in node.references):
-            found[node.name] = Length.FREE
+        elif _is_linear(node, by_name):
+            found[node.name] = _combined([found[i] for i in node.references])
+        elif node.op == "negative":
+            found[node.name] = found[node.references[0]]
         else:
             lengths = {found[name] for name in rows_read(node, by_name)}
             found[node.name] = lengths.pop() if len(lengths) == 1 else Length.UNKNOWN
     return found
 
 
-def _is_linear(node: Node) -> bool:
-    """A sum, or a multiple by a number: with a part of any length the whole has any length."""
-    if node.op in ("add", "subtract"):
-        return True
-    return node.op == "negative" or (
-        node.op in ("multiply", "divide") and len(node.references) == 1
-    )
+def _is_linear(node: Node, by_name: Mapping[str, Node]) -> bool:
+    """A sum of rows, a multiple by a number, or a mean that leaves rows whole."""
+    if node.op in ("multiply", "divide"):
+        return len(node.references) == 1
+    if node.op in ("mean", "sum"):
+        axis = node.setting("axis")
+        return isinstance(axis, int) and not along_last(node, by_name)
+    return node.op in ("add", "subtract")
+
+
+def _combined(lengths: list[Length]) -> Length:
+    """With a part of any length the whole has any length."""
+    if Length.FREE in lengths:
+        return Length.FREE
+    return Length.UNKNOWN if not lengths or Length.UNKNOWN in lengths else Length.SUM
 
 
 def is_normalised(node: Node, by_name: Mapping[str, Node]) -> bool:

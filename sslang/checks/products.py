@@ -51,10 +51,21 @@ def rows_read(node: Node, by_name: Mapping[str, Node]) -> tuple[str, ...]:
     if node.op == "gather":
         source = by_name[node.references[0]].type
         return node.references[:1] if isinstance(source, TensorType) and source.rank > 1 else ()
+    if node.op == "flatten" and not _joins_last(node, by_name):
+        return node.references[:1]
+    if node.op == "matmul" and len(node.references) == 2:
+        chosen = by_name[node.references[0]].op == "one_hot"
+        return node.references[1:] if chosen else ()
     if node.op in _JOINS and isinstance(node.type, TensorType) and node.type.rank > 1:
         last = node.setting("axis", 0) % node.type.rank == node.type.rank - 1
         return () if last else node.references
     return ()
+
+
+def _joins_last(node: Node, by_name: Mapping[str, Node]) -> bool:
+    """Whether what is flattened includes the last axis."""
+    source = by_name[node.references[0]].type
+    return not isinstance(source, TensorType) or node.setting("last") in (-1, source.rank - 1)
 
 
 def _keeps_last(node: Node, by_name: Mapping[str, Node]) -> bool:

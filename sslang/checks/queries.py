@@ -41,7 +41,7 @@ def _queries(
         for own, other in ((product.left, product.right), (product.right, product.left)):
             if _bare(by_name, own) == written and other in averaged and other not in reached:
                 key = by_name[_bare(by_name, other)]
-                labels = (Label(key.span, "these are the keys"),) if key.span else ()
+                labels = (Label(key.place, "these are the keys"),) if key.place else ()
                 message = f"the queue `{state.name}` holds queries: it is written with what it is "
                 yield Diagnostic("E433", message + "compared with", state.span, labels,
                                  f"write the rows of the average: `{state.name} <- k`")  # fmt: skip

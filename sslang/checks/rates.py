@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from sslang.diagnostics import Diagnostic
+from sslang.diagnostics import Diagnostic, Span
 from sslang.ir.program import Program
 from sslang.model.recipe import Lars, Recipe
 from sslang.ops.schedules import Combined, Ramp, Schedule, Sequence, ends_of
@@ -22,52 +22,64 @@ def rates(program: Program) -> Iterator[Diagnostic]:
         return
     optimizer = recipe.optimizer
     adapted = isinstance(optimizer, Lars)  # each step is scaled by the length of the parameters
-    yield from _rising(program, "optimizer", [optimizer.lr])
-    yield from _rising(program, "groups", [g.lr for g in recipe.groups if g.lr is not None])
-    pairs = {"optimizer": [(optimizer.lr, optimizer.weight_decay)], "groups": []}
-    for group in recipe.groups:
+    yield from _rising(program, {"optimizer.lr": optimizer.lr})
+    rates = {f"groups.{at}.lr": g.lr for at, g in enumerate(recipe.groups) if g.lr is not None}
+    yield from _rising(program, rates)
+    pairs = {"optimizer.weight_decay": (optimizer.lr, optimizer.weight_decay)}
+    of_groups = {}
+    for at, group in enumerate(recipe.groups):
         if group.lr is not None or group.weight_decay is not None:
             lr = optimizer.lr if group.lr is None else group.lr
             decay = optimizer.weight_decay if group.weight_decay is None else group.weight_decay
-            pairs["groups"].append((lr, decay))
-    for name, given in pairs.items() if not adapted else ():
-        yield from _decaying(program, name, given)
+            given = "lr" if group.weight_decay is None else "weight_decay"
+            of_groups[f"groups.{at}.{given}"] = (lr, decay)
+    for found in (pairs, of_groups) if not adapted else ():
+        yield from _decaying(program, found)
     yield from _factors(program, recipe)
 
 
-def _rising(program: Program, name: str, rates: list[Schedule | float]) -> Iterator[Diagnostic]:
-    ramps = [_last(lr) for lr in rates]
-    ramp = next((r for r in ramps if r and r.end > r.start and r.over is None), None)
-    if ramp is not None:
+def _place(program: Program, name: str) -> Span | None:
+    """Where a number of the optimizer or of a group stands, or all of them."""
+    return program.spans.get(name, program.spans.get(name.split(".")[0]))
+
+
+def _rising(program: Program, rates: Mapping[str, Schedule | float]) -> Iterator[Diagnostic]:
+    for name, rate in rates.items():
+        ramp = _last(rate)
+        if ramp is None or ramp.end <= ramp.start or ramp.over is not None:
+            continue
         message = f"the learning rate rises from {ramp.start:g} to {ramp.end:g} over the run"
         hint = f"write `{ramp.shape}({ramp.end:g} -> {ramp.start:g}, warmup = 10 epochs)`"
-        yield Diagnostic("E521", message, program.spans.get(name), hint=hint)
+        yield Diagnostic("E521", message, _place(program, name), hint=hint)
+        return
 
 
 def _decaying(
-    program: Program, name: str, pairs: list[tuple[Schedule | float, Schedule | float]]
+    program: Program, pairs: Mapping[str, tuple[Schedule | float, Schedule | float]]
 ) -> Iterator[Diagnostic]:
-    shares = [_largest(lr) * _largest(decay) for lr, decay in pairs]
-    share = max((s for s in shares if math.isfinite(s)), default=0.0)
+    shares = {name: _largest(lr) * _largest(decay) for name, (lr, decay) in pairs.items()}
+    finite = {name: share for name, share in shares.items() if math.isfinite(share)}
+    name = max(finite, key=lambda n: finite[n], default="")
+    share = finite.get(name, 0.0)
     if share > DECAYED:
         message = (
             f"a step takes away up to {min(share, 1):.0%} of each parameter: lr x weight_decay "
             f"is {share:.3g}"
         )
         hint = "weight decay is mostly 1e-6 to 0.1"
-        yield Diagnostic("E522", message, program.spans.get(name), hint=hint)
+        yield Diagnostic("E522", message, _place(program, name), hint=hint)
 
 
 def _factors(program: Program, recipe: Recipe) -> Iterator[Diagnostic]:
     base = _largest(recipe.optimizer.lr)
-    for group in recipe.groups:
+    for at, group in enumerate(recipe.groups):
         if isinstance(group.lr, float) and group.lr >= 1 and 0 < base <= group.lr / FACTOR:
             message = (
                 f"the group `{group.selector}` has the rate {group.lr:g}, {group.lr / base:.3g} "
                 f"times that of the others"
             )
             hint = f"a group's `lr` is a rate; {group.lr:g} times the others' is "
-            yield Diagnostic("E525", message, program.spans.get("groups"),
+            yield Diagnostic("E525", message, _place(program, f"groups.{at}.lr"),
                              hint=hint + f"`lr = {group.lr * base:g}`")  # fmt: skip
             return
 

@@ -11,13 +11,13 @@ from sslang.syntax import tree
 
 def summands(module: Module) -> Iterator[Diagnostic]:
     """E215 for `sum(f(v) for v in views for w in views if v != w)`, where f(v) knows no w."""
-    for root in _roots(module):
-        for node in _walk(root):
+    for root in roots(module):
+        for node in walk(root):
             if isinstance(node, tree.Comprehension):
                 yield from _unused(node)
 
 
-def _roots(module: Module) -> Iterator[tree.Node]:
+def roots(module: Module) -> Iterator[tree.Node]:
     """The trees of the author's file, each once: names declared together have one right side."""
     seen: set[int] = set()
     entries = [*module.namespace.entries.values()]
@@ -32,7 +32,8 @@ def _roots(module: Module) -> Iterator[tree.Node]:
             yield entry.value
 
 
-def _walk(root: tree.Node) -> Iterator[tree.Node]:
+def walk(root: tree.Node) -> Iterator[tree.Node]:
+    """The node and all below it."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
@@ -41,9 +42,9 @@ def _walk(root: tree.Node) -> Iterator[tree.Node]:
 
 
 def _unused(node: tree.Comprehension) -> Iterator[Diagnostic]:
-    used = {n.name for n in _walk(node.value) if isinstance(n, tree.Name)}
+    used = {n.name for n in walk(node.value) if isinstance(n, tree.Name)}
     for at, generator in enumerate(node.generators):
-        later = [n for g in node.generators[at + 1 :] for n in _walk(g.over)]
+        later = [n for g in node.generators[at + 1 :] for n in walk(g.over)]
         ranges = {n.name for n in later if isinstance(n, tree.Name)}
         if generator.name not in used | ranges:
             message = f"the summand does not use `{generator.name}`: every round gives the same"

@@ -5,39 +5,107 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from sslang.checks.lengths import Length, row_lengths
+from sslang.checks.products import products
 from sslang.diagnostics import Diagnostic, Span
-from sslang.ir.graph import Node
+from sslang.ir.graph import SCHEDULE, SIZE, Graph, Node
 from sslang.ir.program import Program
 from sslang.ops.schedules import Schedule
 
 LARGEST = 10.0
 _NAMED = re.compile(r"/\s*(\w*(?:temperature|temp|tau))\s*\)?$")
+_SOFTMAXES = frozenset(("log_softmax", "log_sum_exp", "exp"))
+_PASSED = frozenset((
+    "concat", "index", "stack", "stop_grad", "scale_grad", "add", "subtract", "negative",
+))  # fmt: skip
+_SCALES = frozenset(("divide", "multiply"))
 
 
 def temperatures(program: Program) -> Iterator[Diagnostic]:
-    """E523 for a temperature of 0 or less, E524 for one above 10."""
-    schedules = program.schedules
+    """E523 for a temperature of 0 or less, E524 for one above 10.
+
+    A temperature is a number that logits are divided by on their way into a softmax, or that is
+    called one. Where neither its name says it nor cosines are divided, a large one may be a scale,
+    such as the root of the width.
+    """
+    by_name, schedules = program.step.by_name, program.schedules
+    within = _before_softmax(program.step)
+    cosines: frozenset[str] | None = None
     reported: set[tuple[str, Span | None]] = set()
     for node in program.step.nodes:
-        if node.op != "divide" or node.span is None:
+        if node.op not in _SCALES or node.span is None:
             continue
-        name = _named(node.span.text[-200:])
-        ends = _ends(node, schedules) if name else ()
-        if not ends:
-            continue
-        lowest, highest = min(ends), max(ends)
-        if lowest > 0 and highest <= LARGEST:
+        name = _named(node.span.text[-200:]) if node.op == "divide" else ""
+        ends = _ends(node, schedules) if name or node.name in within else ()
+        if not ends or (min(ends) > 0 and max(ends) <= LARGEST):
             continue  # the search for its place reads every declaration
-        place = _place(program, node, name, ends)
-        if lowest <= 0 and ("E523", place) not in reported:
-            reported.add(("E523", place))
-            message = f"the temperature is {lowest:g}"
-            yield Diagnostic("E523", message, place, hint="take a positive number, such as 0.1")
-        elif highest > LARGEST and ("E524", place) not in reported:
-            reported.add(("E524", place))
-            message = f"the temperature is {highest:g}: all probabilities are nearly the same"
-            hint = "temperatures are mostly 0.04 to 1"
-            yield Diagnostic("E524", message, place, hint=hint)
+        if max(ends) > LARGEST and min(ends) > 0 and not name:
+            cosines = _cosines(program) if cosines is None else cosines
+            if not _is_of(by_name, node, cosines):
+                continue
+        yield from _told(program, node, name, ends, reported)
+
+
+def _told(
+    program: Program,
+    node: Node,
+    name: str,
+    ends: tuple[float, ...],
+    reported: set[tuple[str, Span | None]],
+) -> Iterator[Diagnostic]:
+    place = _place(program, node, name, ends)
+    lowest, highest = min(ends), max(ends)
+    if lowest <= 0 and ("E523", place) not in reported:
+        reported.add(("E523", place))
+        message = f"the temperature is {lowest:g}"
+        yield Diagnostic("E523", message, place, hint="take a positive number, such as 0.1")
+    elif highest > LARGEST and ("E524", place) not in reported:
+        reported.add(("E524", place))
+        message = f"the temperature is {highest:g}: all probabilities are nearly the same"
+        yield Diagnostic("E524", message, place, hint="temperatures are mostly 0.04 to 1")
+
+
+def _before_softmax(graph: Graph) -> frozenset[str]:
+    """The products with a number and quotients by one that lead into a softmax."""
+    by_name = graph.by_name
+    found: set[str] = set()
+    seen: set[str] = set()
+    waiting = [n.references[0] for n in graph.nodes if n.op in _SOFTMAXES and n.references]
+    while waiting:
+        node = by_name[waiting.pop()]
+        if node.name in seen:
+            continue
+        seen.add(node.name)
+        if node.op in _PASSED:
+            waiting.extend(node.references)
+        elif node.op in _SCALES:
+            values = [i for i in node.references if by_name[i].op not in (SCHEDULE, SIZE)]
+            if len(values) == 1:
+                found.add(node.name)
+                waiting.extend(values)
+    return frozenset(found)
+
+
+def _cosines(program: Program) -> frozenset[str]:
+    """Products of rows of length 1."""
+    lengths = row_lengths(program)
+    return frozenset(
+        p.node.name
+        for p in products(program.step)
+        if lengths[p.left] is lengths[p.right] is Length.UNIT
+    )
+
+
+def _is_of(by_name: Mapping[str, Node], node: Node, cosines: frozenset[str]) -> bool:
+    """Whether what is divided is made of cosines."""
+    waiting = list(node.references)
+    while waiting:
+        at = by_name[waiting.pop()]
+        if at.name in cosines:
+            return True
+        if at.op in _PASSED:
+            waiting.extend(at.references)
+    return False
 
 
 def _named(text: str) -> str:
@@ -46,7 +114,13 @@ def _named(text: str) -> str:
 
 
 def _ends(node: Node, schedules: Mapping[str, Schedule]) -> tuple[float, ...]:
-    """The values that the divisor takes, where it is a number or a schedule."""
+    """The values that the temperature takes, where it is a number or a schedule.
+
+    Logits times c have the temperature 1 / c; a negative c makes similarities of distances.
+    """
+    if node.op == "multiply":
+        factors = [i for i in node.inputs if isinstance(i, int | float) and not isinstance(i, bool)]
+        return tuple(1 / abs(f) for f in factors if f)
     by = node.inputs[1]
     if isinstance(by, str):
         return schedules[by].ends() if by in schedules else ()

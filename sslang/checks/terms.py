@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from sslang.checks.gradient import gradient_of, reached_by_loss, untrained
 from sslang.diagnostics import Diagnostic, Label
-from sslang.ir.graph import Node
+from sslang.ir.graph import SCHEDULE, SIZE, Graph, Node
 from sslang.ir.program import Program
 
 _LINEAR = frozenset(("add", "subtract", "negative", "multiply", "divide", "mean", "sum"))
+_NUMBERS = frozenset((SCHEDULE, SIZE))
 
 
 def idle_terms(program: Program) -> Iterator[Diagnostic]:
@@ -20,9 +21,8 @@ def idle_terms(program: Program) -> Iterator[Diagnostic]:
     loss = program.step.outputs.get("loss")
     if loss is None or not gradient_of(program):
         return
-    by_name = program.step.by_name
     reached = reached_by_loss(program)
-    cut = [n for n in _terms(by_name, loss) if n.op == "stop_grad" and n.name not in reached]
+    cut = [n for n in terms(program.step) if n.op == "stop_grad" and n.name not in reached]
     if not cut or next(untrained(program), None) is not None:
         return
     place = program.spans.get("loss")
@@ -34,17 +34,19 @@ def idle_terms(program: Program) -> Iterator[Diagnostic]:
                          "cut one side of it, or take it away")  # fmt: skip
 
 
-def _terms(by_name: Mapping[str, Node], loss: str) -> Iterator[Node]:
+def terms(graph: Graph) -> Iterator[Node]:
     """What the loss is a sum of: sums, means and multiples by numbers taken apart."""
+    by_name = graph.by_name
     seen: set[str] = set()
-    waiting = [loss]
+    waiting = [graph.outputs["loss"]]
     while waiting:
         node = by_name[waiting.pop()]
         if node.name in seen:
             continue
         seen.add(node.name)
-        scaled = node.op in ("multiply", "divide") and len(node.references) > 1
-        if node.op in _LINEAR and not scaled:
-            waiting.extend(node.references)
+        values = [i for i in node.references if by_name[i].op not in _NUMBERS]
+        scaled = node.op in ("multiply", "divide") and len(values) > 1
+        if node.op in _LINEAR and values and not scaled:
+            waiting.extend(values)
         else:
             yield node

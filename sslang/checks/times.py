@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sslang.diagnostics import Source, Span
 from sslang.ir.program import Program
 from sslang.ops.schedules import Combined, Piecewise, Ramp, Schedule, Sequence
 from sslang.types import Duration
@@ -27,6 +28,13 @@ class Time:
     def last(self) -> bool:
         return self.kind == "ramp"
 
+    def place(self, program: Program) -> Span | None:
+        """Where the author wrote it; what has it where the standard library did."""
+        own, loss = self.duration.span, program.spans.get("loss")
+        named = program.spans.get(self.name)
+        known = own is not None and (loss is None or own.source in (loss.source, _source(named)))
+        return own if known else named
+
     @property
     def told(self) -> str:
         """The time in words."""
@@ -38,6 +46,10 @@ class Time:
             case "freezing":
                 return f"`freeze` holds until {self.duration}"
         return f"{self.what} begins at {self.duration}"
+
+
+def _source(span: Span | None) -> Source | None:
+    return span.source if span is not None else None
 
 
 def times_within(program: Program) -> Iterator[Time]:

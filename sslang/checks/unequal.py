@@ -72,15 +72,15 @@ def _zeros(state: StatePlan, divided: list[Node]) -> Diagnostic | None:
 def _written(
     state: StatePlan, value: Node, lengths: Mapping[str, Length], uses: Uses
 ) -> Diagnostic | None:
-    """The rows that are written have any length, and are compared with rows of length 1."""
+    """The rows that are written have another length than the rows that they are compared with."""
     unit = next((p for p, other in uses if lengths[other] is Length.UNIT), None)
-    if lengths[value.name] is not Length.FREE or unit is None:
+    if lengths[value.name] not in (Length.FREE, Length.SUM) or unit is None:
         return None
     labels = _written_here(value)
     if unit.node.span is not None:
         labels = (*labels, Label(unit.node.span, "compared here"))
-    message = f"the rows written to `{state.name}` have any length"
-    message += ", and are compared with rows of length 1"
+    kind = "have any length" if lengths[value.name] is Length.FREE else "are sums of rows"
+    message = f"the rows written to `{state.name}` {kind}, and are compared with rows of length 1"
     at = "[index]" if state.kind == "bank" else ""
     hint = f"write `{state.name}{at} <- l2_normalize(...)`"
     return Diagnostic("E431", message, state.span, labels, hint)

@@ -47,6 +47,7 @@ class Node:
     type: Type
     span: Span | None = field(default=None, compare=False, repr=False)
     scope: str = field(default="", compare=False)  # the outermost call it was inlined from
+    call: Span | None = field(default=None, compare=False, repr=False)  # if that is in another file
     references: tuple[str, ...] = field(init=False, repr=False, compare=False)  # nodes it reads
 
     def __post_init__(self) -> None:
@@ -54,6 +55,11 @@ class Node:
         object.__setattr__(
             self, "references", tuple([i for i in self.inputs if isinstance(i, str)])
         )
+
+    @property
+    def place(self) -> Span | None:
+        """Where the author wrote it: of what another file's function computes, the call."""
+        return self.call or self.span
 
     def setting(self, name: str, default: Any = None) -> Any:
         for key, value in self.settings:
@@ -129,4 +135,4 @@ def _renamed(node: Node, names: Mapping[str, str]) -> Node:
     name, inputs = names[node.name], _operands(node, names)
     if name == node.name and inputs == node.inputs:
         return node
-    return Node(name, node.op, inputs, node.settings, node.type, node.span, node.scope)
+    return Node(name, node.op, inputs, node.settings, node.type, node.span, node.scope, node.call)

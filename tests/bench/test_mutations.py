@@ -160,9 +160,10 @@ def test_no_mutant_has_two_reasons() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_no_mutant_is_unjudged(tmp_path: Path) -> None:
+def test_no_mutant_is_missed_or_unjudged(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache.json")
     found = list(judged([*SPECS, *EXAMPLES], list(OPERATORS), cache))
-    left = [(m.key, v.why) for m, v in found if v.outcome == "unjudged"]
+    left = [(m.key, v.why) for m, v in found if v.outcome in ("missed", "unjudged")]
     assert left == []
-    assert sum(v.outcome == "caught" for _, v in found) > 0.75 * len(found)
+    assert sum(v.outcome == "caught" for _, v in found) > 0.9 * len(found)
+    assert "no longer needed" not in report(found)

@@ -105,6 +105,25 @@ def test_one_side_of_a_cosine() -> None:
     assert set(found_by("E431", "mocov3_vit", change)) == {"predictor(online(v))"}
 
 
+def test_rows_that_nothing_normalises() -> None:
+    bare = ("f | g | l2_normalize", "f | g")
+    assert found_by("E431", "simclr", bare) == ["online([a, b])"]
+    assert found_by("E431", "mocov1", bare)[0] == "online(query)"
+    sketch = (bare, ("features = f(a)\n", ""), ("recipe default : laptop {", "recipe r {"))
+    assert "E431" not in {code for code, _ in findings("simclr", *sketch)}
+
+
+def test_rows_that_are_cut_and_of_any_length() -> None:
+    change = ("l2_normalize(stop_grad(target(v)))", "stop_grad(target(v))")
+    assert set(found_by("E431", "mocov3_vit", change)) == {"target(v)"}
+
+
+def test_a_bank_of_sums_of_unit_rows() -> None:
+    text = "l2_normalize(momentum * memory[index] + (1 - momentum) * z, eps = 0)"
+    change = (text, text.removeprefix("l2_normalize(").removesuffix(", eps = 0)"))
+    assert found_by("E431", "instdisc", change) == ["memory[dataset]"]
+
+
 def test_a_term_that_is_cut() -> None:
     change = ("redundancy(x) + redundancy(y)", "stop_grad(redundancy(x) + redundancy(y))")
     text = (ROOT / "examples" / "vicreg.ssl").read_text()

@@ -35,7 +35,7 @@ assume no_collapse "about lengths alone"
         ("z / sqrt(sum(z**2, axis = 1, keep = true) + 1e-6)", Length.UNIT),
         ("z / sqrt(sum(z * z, axis = 0, keep = true))", Length.UNKNOWN),
         ("z / sqrt(sum(z, axis = 1, keep = true))", Length.UNKNOWN),
-        ("2 * l2_normalize(z)", Length.UNKNOWN),
+        ("2 * l2_normalize(z)", Length.SUM),
         ("0.5 * l2_normalize(z) + 0.5 * z", Length.FREE),
         ("l2_normalize(0.5 * l2_normalize(z) + 0.5 * z)", Length.UNIT),
         ("stop_grad(t(a))", Length.UNIT),

@@ -44,7 +44,7 @@ OTHER: dict[Key, str] = _merged(
     # Views.
     _all("exchange a view",
          "Two views of another strength: x is a crop alone, which both sides may be contrasted on",
-         simclrv2="z/2; z/4; <- negatives/2; <- negatives/4"),
+         simclrv2="z/4; <- negatives/2; <- negatives/4"),
     _all("exchange a view", "Evaluated by another chain, whose resize is torchvision's",
          simclrv2="features/2; finetune.features/1; finetune.features/2"),
     _all("exchange a view", "Fine-tuned on images of stronger colour; the labels are the same",
@@ -112,6 +112,9 @@ OTHER: dict[Key, str] = _merged(
          cmc="<- memory_l; <- memory_ab", instdisc="<- memory"),
     _all("plus for minus", "The diagonal is shrunk as well: its best value is a little below 1",
          barlow_twins="redundancy"),
+    _all("plus for minus",
+         "Least, 0, where each row finds its partner, as before: the sum of log(1 + p) over the "
+         "others is at most 1 - p, and -log p of the partner is more", invaspread="spread"),
     _all("plus for minus", "Divided by n + 1: the estimate of least error instead of no bias",
          vicreg="redundancy/2"),
     _all("plus for minus", "The loss between images weighs three times that between places",
@@ -141,91 +144,4 @@ OTHER: dict[Key, str] = _merged(
          mocov3_vit="momentum; recipe resnet50_1000.momentum"),
 )  # fmt: skip
 
-_VIEW = "A view that only `features` reads: both sides of the loss are of one view"
-_LENGTH = (
-    "Rows of any length, as a net gives them, are compared by their product and divided by "
-    "a temperature (the analysis of row lengths knows)"
-)
-_ALIKE = (
-    "A probe of the loss: two sides that are equal cost more than two that are not "
-    "(agreement is punished)"
-)
-_CONSTANT = (
-    "A probe of the loss (T1): constant rows have its lowest value, though a term compares rows"
-)
-_SHAPE = "The net was built for a view of other channels: the step and `features` are not compared"
-_TARGET = (
-    "What stands as logits has no gradient or is a softmax already, and what stands as "
-    "target is no distribution"
-)
-_POSITIVE = "The gradient reaches the loss through the positive alone: nothing pushes rows apart"
-_MEAN = "A value to which its own mean is added: what was meant is to take it away"
-_AXES = "Axes of equal size: only names of axes would tell places of the key from the query's"
-_DEAD = "A right side that every recipe replaces is never read; it should be built once by itself"
-
-MISSED: dict[Key, str] = _merged(
-    _all("drop a stop_grad",
-         "The target of a cross entropy, a distribution of trained nets, has a gradient",
-         swav="code"),
-    _all("detach a term of the loss",
-         "A term that gives no gradient is a constant to training, under a sum over rows, too",
-         invaspread="spread/1; spread/2"),
-    _all("apply the net, not its average",
-         "An average that `features` alone reads, where the target is of the trained net itself: "
-         "DINO collapses so", dino="t"),
-    _all("exchange the target of a write",
-         "Each bank is a running mean of the other's rows: what is written at `m[index]` reads "
-         "another bank there, and not `m`", cmc="<- memory_l and the next"),
-    _all("exchange the target of a write",
-         "The rows of the queue are of another head than the positive that they stand beside",
-         densecl="<- images and the next"),
-    _all("exchange a view", _SHAPE,
-         cmc="z_l/1; z_l/2; z_ab/1; z_ab/2; features/1; features/2; features/3; features/4"),
-    _all("exchange a view", _VIEW, mocov1="q", mocov2="q", barlow_twins="c/1", vicreg="x"),
-    _all("drop a `where`",
-         "A softmax over the products of rows with themselves: each row is its own best match",
-         invaspread="spread"),
-    _all("drop a term of the loss",
-         "No term reads two views: nothing makes two views of an image alike", vicreg="loss/1"),
-    _all("softmax for the Sinkhorn",
-         "`concat([queue, x])[-batch:]` is x, so that every term is about one row (E410)",
-         swav="code"),
-    _all("drop an l2_normalize", _LENGTH,
-         cmc="<- memory_l; <- memory_ab", instdisc="<- memory", invaspread="online",
-         mocov1="online", mocov2="online", mocov3_vit="t", simclr="online", simclrv2="online",
-         densecl="<- places; s; r"),
-    _all("drop a temperature",
-         "A target at a higher temperature than the logits: it is flatter, and all outputs "
-         "become alike", dino="target"),
-    _all("exchange two arguments", _TARGET, dino="loss", simclrv2="distill.loss", swav="loss"),
-    _all("exchange two arguments", _POSITIVE,
-         mocov1="loss", mocov2="loss", densecl="loss/1; loss/2"),
-    _all("exchange two arguments", "`where` takes a truth value as its condition, not a float",
-         invaspread="spread/3"),
-    _all("transpose a side of a product", _AXES, densecl="matched/1"),
-    _all("change an axis", "A queue takes one row for each of the batch; these are places",
-         densecl="<- places"),
-    _all("change an axis", _CONSTANT, vicreg="spread"),
-    _all("drop a negative sign", _ALIKE,
-         cpc="sampled_info_nce/2", invaspread="spread", simsiam="loss"),
-    _all("drop a negative sign", _AXES, densecl="match"),
-    _all("plus for minus", _ALIKE, byol="loss", barlow_twins="invariance", vicreg="loss"),
-    _all("plus for minus", "A probe of the loss: likeness to negatives lowers it",
-         invaspread="spread"),
-    _all("plus for minus", _CONSTANT, vicreg="spread"),
-    _all("plus for minus", _MEAN, dino="target", barlow_twins="standardize",
-         vicreg="redundancy/1", mae="standardized"),
-    _all(_FORGET, "A recipe that evaluates, and no `features`",
-         barlow_twins="features", nnclr="features", vicreg="features"),
-    _all(_FORGET, "`accuracy()` of features that are not `classes` wide",
-         simclrv2="finetune.features; distill.features"),
-    _all(_UNITS, _DEAD, dino="teacher_tau"),
-    _all("drop a unit", _DEAD, dino="teacher_tau"),
-    _all("bare arrow", _DEAD, dino="teacher_tau"),
-    _all("misspell a name", _DEAD, dino="teacher_tau/1; teacher_tau/2; teacher_tau/3",
-         barlow_twins="backbone/1; backbone/2", nnclr="backbone/1; backbone/2",
-         vicreg="backbone/1; backbone/2"),
-    _all("misspell a keyword", _DEAD, dino="teacher_tau/1; teacher_tau/2; teacher_tau/3",
-         byol="b/1; b/2", barlow_twins="backbone/1; backbone/2", nnclr="backbone/1; backbone/2",
-         vicreg="backbone/1; backbone/2"),
-)  # fmt: skip
+MISSED: dict[Key, str] = {}  # none is known

@@ -3,6 +3,7 @@
 from sslang.diagnostics.code import Code
 from sslang.diagnostics.codes import (
     data,
+    losses,
     names,
     rates,
     recipes,
@@ -14,7 +15,7 @@ from sslang.diagnostics.codes import (
     types,
 )
 
-_MODULES = (text, names, types, training, states, recipes, rates, data, runs, split)
+_MODULES = (text, names, types, training, losses, states, recipes, rates, data, runs, split)
 
 CODES: dict[str, Code] = {
     code.code: code

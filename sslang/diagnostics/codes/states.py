@@ -171,7 +171,8 @@ loss = info_nce(l2_normalize(g(f(a))), k, negatives, 0.2)
         "bank indexed by place in the batch",
         "A bank of `dataset` rows keeps one for each image. The place of an image in the batch "
         "is another in every epoch, so rows written there belong to no image, and those beyond "
-        "the batch are never written. `index` is the place of each image in the data set.",
+        "the batch are never written; nor is a label a place of its own. `index` is the place of "
+        "each image in the data set.",
         example=Example(
             """\
 z = l2_normalize(g(f(a)) + g(f(b)))
@@ -237,6 +238,118 @@ queue negatives[1024] = sphere(32)
 negatives <- k
 loss = info_nce(l2_normalize(g(f(a))), k, negatives, 0.2)
 recipe default : laptop { length = 8 epochs }
+""",
+        ),
+    ),
+    Code(
+        "E436",
+        "running mean of another state",
+        "A running mean keeps most of what the state was and adds a little of what is new. Here "
+        "what is kept is another state's, so that two banks change places in every step, and none "
+        "follows its own encoder. Mostly the targets of two writes were exchanged.",
+        "warning",
+        Example(
+            """\
+x = l2_normalize(g(f(a)))
+y = l2_normalize(g(f(b)))
+bank m[dataset], n[dataset] = sphere(32)
+m[index] <- l2_normalize(0.5 * n[index] + 0.5 * x)
+n[index] <- l2_normalize(0.5 * m[index] + 0.5 * y)
+drawn = draw_integers(64, below = dataset)
+loss = bank_info_nce(x, n, index, drawn, 0.1) + bank_info_nce(y, m, index, drawn, 0.1)
+""",
+            """\
+x = l2_normalize(g(f(a)))
+y = l2_normalize(g(f(b)))
+bank m[dataset], n[dataset] = sphere(32)
+m[index] <- l2_normalize(0.5 * m[index] + 0.5 * x)
+n[index] <- l2_normalize(0.5 * n[index] + 0.5 * y)
+drawn = draw_integers(64, below = dataset)
+loss = bank_info_nce(x, n, index, drawn, 0.1) + bank_info_nce(y, m, index, drawn, 0.1)
+""",
+        ),
+    ),
+    Code(
+        "E437",
+        "negatives of another net",
+        "The positive of each row is what one net gives, and the queue beside it holds what "
+        "another gives. Two nets put their rows in different places, so that the loss can tell a "
+        "positive from a negative by the net it came from, and teaches nothing more.",
+        "warning",
+        Example(
+            """\
+head h = mlp(64, 32)
+q = l2_normalize(g(f(a)))
+k = stop_grad(l2_normalize(g(f(b))))
+s = l2_normalize(h(f(a)))
+r = stop_grad(l2_normalize(h(f(b))))
+queue keys[1024], others[1024] = sphere(32)
+keys <- r
+others <- k
+loss = info_nce(q, k, keys, 0.2) + info_nce(s, r, others, 0.2)
+""",
+            """\
+head h = mlp(64, 32)
+q = l2_normalize(g(f(a)))
+k = stop_grad(l2_normalize(g(f(b))))
+s = l2_normalize(h(f(a)))
+r = stop_grad(l2_normalize(h(f(b))))
+queue keys[1024], others[1024] = sphere(32)
+keys <- k
+others <- r
+loss = info_nce(q, k, keys, 0.2) + info_nce(s, r, others, 0.2)
+""",
+        ),
+    ),
+    Code(
+        "E438",
+        "average that no loss compares with",
+        "The spec keeps an average and evaluates it, while the target in the loss is what the "
+        "trained net itself gives, cut. Mostly the wrong branch was applied: DINO with its student "
+        "in the place of its teacher does not learn, and nothing but its features shows it.",
+        "warning",
+        Example(
+            """\
+branch student = f | g
+branch teacher = ema(student, 0.99)
+t = student(b)
+state center[32] = zeros
+center <- 0.9 * center + 0.1 * mean(t, axis = 0)
+loss = cross_entropy(student(a) / 0.1, stop_grad(softmax((t - center) / 0.04)))
+features = teacher.f(a)
+""",
+            """\
+branch student = f | g
+branch teacher = ema(student, 0.99)
+t = teacher(b)
+state center[32] = zeros
+center <- 0.9 * center + 0.1 * mean(t, axis = 0)
+loss = cross_entropy(student(a) / 0.1, stop_grad(softmax((t - center) / 0.04)))
+features = teacher.f(a)
+""",
+        ),
+    ),
+    Code(
+        "E439",
+        "queue of places",
+        "A queue takes one row for each image of the batch. Here the mean went over the batch, and "
+        "what is left is one row for each place of a grid, or for each token: blurs of all images "
+        "of a step, which are no negatives of any image.",
+        "warning",
+        Example(
+            """\
+q = l2_normalize(g(f(a)))
+k = stop_grad(l2_normalize(g(f(b).grid)))
+queue places[1024] = sphere(32)
+places <- l2_normalize(mean(flatten(k, 1, 2), axis = 0))
+loss = nt_xent_memory([q, l2_normalize(g(f(b)))], places, 0.2)
+""",
+            """\
+q = l2_normalize(g(f(a)))
+k = stop_grad(l2_normalize(g(f(b).grid)))
+queue places[1024] = sphere(32)
+places <- l2_normalize(mean(flatten(k, 1, 2), axis = 1))
+loss = nt_xent_memory([q, l2_normalize(g(f(b)))], places, 0.2)
 """,
         ),
     ),

@@ -1,0 +1,149 @@
+"""A loss computed on small tables: does it reward what it should?
+
+The views of an image should come to agree. So a loss is compared with itself, the rows of one
+side exchanged among the images: the same rows, so that nothing differs but who stands beside
+whom. And where a loss is a plain function of its embeddings, without cut and without state, it is
+compared with itself on constant rows, which training would find if they cost less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from sslang.checks.ancestors import views_of
+from sslang.checks.collapse import Structure, assumed, collapse, structure
+from sslang.checks.tables import Machine, NotComputed, Tables, computed
+from sslang.diagnostics import Diagnostic
+from sslang.ir.graph import APPLY, DRAW, LATCH, READ
+from sslang.ir.program import Program
+
+SEEDS = 3
+CLEAR = 0.02  # share of the larger loss, by which one must be beyond the other
+EQUAL = 1e-9
+SCALES = (0.1, 0.3, 1.0, 3.0)  # of embeddings, for losses that mind their length
+_CUTS = frozenset(("stop_grad", "scale_grad", "argmax", READ, LATCH, DRAW))
+
+
+def embeddings(program: Program) -> Iterator[Diagnostic]:
+    """What structure says of the loss and, where that does not decide, what numbers say."""
+    if "loss" in program.step.outputs:
+        found = structure(program)
+        yield from collapse(program, found)
+        yield from agreement(program, found)
+
+
+def agreement(program: Program, found: Structure) -> Iterator[Diagnostic]:
+    """E441 where views that agree cost more, E447 where it does not matter whether they do, E440
+    where constant rows cost less than others."""
+    if found.outcome not in ("note", "undecided"):
+        return
+    figures = _figures(program)
+    place = program.spans.get("loss")
+    if figures.outcome == "punished":
+        message = f"the loss is {_shown(figures.one)} where the views of each image agree, and "
+        message += f"{_shown(figures.other)} where each stands beside another image's"
+        hint = "look for a sign: a similarity is maximised, as in `-cosine_similarity(p, t)`, and "
+        yield Diagnostic("E441", message, place, hint=hint + "a distance minimised")
+    elif figures.outcome == "unmoved" and _sides(program) > 1:
+        message = "the loss is the same whichever images its views are of: nothing compares them"
+        hint = "add the term that draws two views together, such as `mean((x - y)**2)`"
+        yield Diagnostic("E447", message, place, hint=hint)
+    elif figures.outcome == "constant" and not assumed(program):
+        message = f"a constant embedding has the loss {_shown(figures.one)}, and a spread one "
+        hint = "look for a sign or an axis in the term that should spread rows: variance, "
+        yield Diagnostic("E440", message + f"{_shown(figures.other)}", place,
+                         hint=hint + "uniformity, negatives")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the tables say, and the two losses that it rests on."""
+
+    outcome: Literal["punished", "unmoved", "constant", "sound", "not computed"]
+    one: float = 0.0
+    other: float = 0.0
+
+
+def _figures(program: Program) -> Figures:
+    try:
+        machine = Machine(program)
+        return _remembered(_Keyed(machine, _is_plain(machine)))
+    except NotComputed:
+        return Figures("not computed")
+
+
+def _shown(loss: float) -> str:
+    return f"{loss if abs(loss) > EQUAL else 0:.3g}"
+
+
+class _Keyed:
+    """A machine that is equal to those that compute the same numbers."""
+
+    def __init__(self, machine: Machine, plain: bool) -> None:
+        self.machine = machine
+        self.plain = plain
+        self.key = (machine.key, plain)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Keyed) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@lru_cache(maxsize=64)
+def _remembered(keyed: _Keyed) -> Figures:
+    found = _pairing(keyed.machine)
+    if found.outcome == "sound" and keyed.plain:
+        return _constant(keyed.machine)
+    return found
+
+
+def _pairing(machine: Machine) -> Figures:
+    """Whether views that agree cost more than others, whatever the tables, or just as much."""
+    agreed, apart = [], []
+    for seed in range(SEEDS):
+        agreed.append(machine.loss(Tables(seed)))
+        apart.append(machine.loss(Tables(seed, apart=True)))
+        if apart[-1] - agreed[-1] > EQUAL * abs(apart[-1]):
+            break  # as it should be
+    if all(abs(a - b) <= EQUAL * abs(b) for a, b in zip(agreed, apart, strict=True)):
+        return Figures("unmoved", agreed[0], apart[0])
+    clear = min(agreed) - max(apart) > CLEAR * max(map(abs, (*agreed, *apart)))
+    return Figures("punished" if clear else "sound", agreed[0], apart[0])
+
+
+def _constant(machine: Machine) -> Figures:
+    """Whether constant tables cost less than spread ones at every scale."""
+    found = []
+    for scale in SCALES:
+        constant, spread = (
+            min(machine.loss(Tables(s, constant=c, scale=scale)) for s in range(SEEDS))
+            for c in (True, False)
+        )
+        if constant > spread:
+            return Figures("sound", constant, spread)
+        found.append((constant, spread))
+    constant, spread = max(found, key=lambda pair: pair[1] - pair[0])
+    clear = spread - constant > CLEAR * max(abs(constant), abs(spread))
+    return Figures("constant" if clear else "sound", constant, spread)
+
+
+def _sides(program: Program) -> int:
+    """How many views the nets of the loss are applied to."""
+    by_name = program.step.by_name
+    applied = [n for n in computed(program.step) if n.op == APPLY]
+    return len(frozenset().union(*(views_of(by_name, n) for n in applied)))
+
+
+def _is_plain(machine: Machine) -> bool:
+    """Whether the loss is a function of what trained nets give alone, which training minimises."""
+    program = machine.program
+    averaged = any(
+        n.op == APPLY and (program.net(n.setting("net")).kind == "average" or n.setting("fixed"))
+        for n in machine.nodes
+    )
+    return not averaged and not any(n.op in _CUTS for n in machine.nodes)

@@ -1,0 +1,299 @@
+"""A loss computed on small tables: what nets give is drawn, and the rest of the graph is run.
+
+Every net and every average gives of an image the same row of a random table, whatever its view;
+so all sides of a comparison agree, unless each is given the rows of other images. Sizes are made
+small: a number above `KEPT` among the sizes of what is drawn becomes one below 32, everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sslang.ir.graph import (
+    APPLY,
+    DRAW,
+    FIELD,
+    INPUT,
+    LATCH,
+    PERMUTE,
+    READ,
+    UNPERMUTE,
+    WEIGHT,
+    Graph,
+    Node,
+)
+from sslang.ir.program import Program, StatePlan
+from sslang.ops.schedules import ends_of
+from sslang.types import Dim, Size, TensorType, ViewType
+
+if TYPE_CHECKING:
+    from sslang.checks.arithmetic import Array
+
+ROWS, IMAGES, CLASSES = 24, 72, 5
+KEPT, SMALLEST, LARGEST = 16, 17, 31  # sizes that stay; those that others become
+NUMBERS = 1 << 22  # that are computed of one loss, at most
+MOST = 400  # operations of a loss; of a longer one a check in a tenth of a second has no time
+_DRAWN = frozenset((APPLY, FIELD, WEIGHT, READ, LATCH, DRAW))
+
+
+class NotComputed(Exception):
+    """The graph has an op or sizes that small tables do not fit."""
+
+
+def computed(graph: Graph) -> tuple[Node, ...]:
+    """The nodes that the loss is computed of, from what nets give on, in order."""
+    by_name = graph.by_name
+    kept: set[str] = set()
+    waiting = [graph.outputs["loss"]]
+    while waiting:
+        node = by_name[waiting.pop()]
+        if node.name in kept:
+            continue
+        kept.add(node.name)
+        inputs = node.references[:1] if node.op in (PERMUTE, UNPERMUTE) else node.references
+        waiting.extend(() if node.op == APPLY or isinstance(node.type, ViewType) else inputs)
+    return tuple(n for n in graph.nodes if n.name in kept)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What one evaluation is a function of.
+
+    `apart`: each net, member and bank has the rows of other images than all others. `constant`:
+    nets give one row for all images. `scale` is the deviation of an entry.
+    """
+
+    seed: int = 0
+    apart: bool = False
+    constant: bool = False
+    scale: float = 1.0
+
+
+@dataclass
+class Machine:
+    """The loss of one program, with its sizes chosen; NotComputed where it is too long."""
+
+    program: Program
+    nodes: tuple[Node, ...] = field(init=False)
+    small: Mapping[int, int] = field(init=False)
+    left: int = field(init=False, default=NUMBERS)  # of the numbers that may be computed
+
+    def __post_init__(self) -> None:
+        self.nodes = computed(self.program.step)
+        if len(self.nodes) > MOST:
+            raise NotComputed(f"{len(self.nodes)} operations")
+        self.plans = {s.name: s for s in self.program.states}
+        self.small = _small(self.nodes, self.plans)
+        self.own = frozenset(_at_their_images(self.nodes))
+        self.dims = {"batch": ROWS, "dataset": IMAGES, "classes": CLASSES}
+        for plan in self.program.states:  # a queue that begins empty has its name for a size
+            if plan.kind == "queue":
+                self.dims[plan.name] = self._size(plan.shape[0])
+
+    @property
+    def key(self) -> object:
+        """What the numbers depend on: equal for programs that differ in large sizes alone."""
+        place = {node.name: at for at, node in enumerate(self.nodes)}
+        return tuple(
+            (n.op, tuple([place.get(i, i) if isinstance(i, str) else i for i in n.inputs]),
+             self._settings(n), self._begun(n))
+            for n in self.nodes
+        )  # fmt: skip
+
+    def _settings(self, node: Node) -> str:
+        """The settings as text, with small sizes."""
+        return repr([(k, self._plain(v)) for k, v in node.settings if k != "site"])
+
+    def _begun(self, node: Node) -> object:
+        """What a value that is drawn is drawn as."""
+        if node.op not in _DRAWN or not isinstance(node.type, TensorType):
+            return None
+        plan = self.plans[node.setting("state")] if node.op == READ else None
+        begun = (plan.kind, plan.initialiser) if plan is not None else None
+        return begun, tuple(map(self._size, node.type.shape))
+
+    def loss(self, tables: Tables) -> float:
+        """The loss on these tables; NotComputed where it is none or no number."""
+        import numpy as np
+
+        known: dict[str, Any] = {}
+        places: dict[object, int] = {}
+        self.left = NUMBERS
+        with np.errstate(all="ignore"):
+            for node in self.nodes:
+                try:
+                    known[node.name] = self._value(node, known, tables, places)
+                except (KeyError, TypeError, ValueError, IndexError, ArithmeticError) as error:
+                    raise NotComputed(f"`{node.op}`: {error}") from error
+                except np.linalg.LinAlgError as error:
+                    raise NotComputed(f"`{node.op}`: {error}") from error
+        value = float(np.mean(known[self.program.step.outputs["loss"]]))
+        if not np.isfinite(value):
+            raise NotComputed("no number")
+        return value
+
+    def _value(
+        self, node: Node, known: dict[str, Any], tables: Tables, places: dict[object, int]
+    ) -> Any:
+        import numpy as np
+
+        from sslang.checks.arithmetic import OPS, cost
+
+        match node.op:
+            case "apply" | "field":
+                return self._given(node, tables, places)
+            case "member":
+                joined = known[node.references[0]]
+                return np.split(joined, node.setting("of"))[node.setting("at")]
+            case "permute_rows" | "unpermute_rows":
+                return known[node.references[0]]
+            case "read":
+                return self._state(self.plans[node.setting("state")], tables, places)
+            case "latch":
+                return known[node.references[0]]
+            case "weight":
+                return self._unit(self._drawn(node.name, self._shape(node), tables))
+            case "input":
+                count = IMAGES if node.setting("name") == "index" else CLASSES
+                return np.arange(ROWS) % count
+            case "draw":
+                return self._draw(node, tables)
+            case "schedule":
+                return max(ends_of(node.setting("schedule")), key=abs)
+            case "size":
+                return self._size(node.setting("size"))
+        settings = {name: self._plain(value) for name, value in node.settings}
+        given = [known[i] if isinstance(i, str) else i for i in node.inputs]
+        inputs = [np.asarray(x) for x in given if x is not None]
+        self._spend(cost(node.op, inputs, settings))
+        found = OPS[node.op](*inputs, **settings)
+        if not np.size(found):
+            raise NotComputed(f"`{node.op}` leaves nothing")
+        return found
+
+    def _spend(self, numbers: int) -> None:
+        """Counts what is computed: any text ends soon, and in little memory."""
+        self.left -= numbers
+        if self.left < 0:
+            raise NotComputed("too much to compute")
+
+    def _given(self, node: Node, tables: Tables, places: dict[object, int]) -> Array:
+        """What a net gives: of each member rows of the table, if apart those of other images."""
+        import numpy as np
+
+        shape = self._shape(node)
+        members = []
+        for at in range(shape[0] // ROWS):
+            rows = self._table(shape[-1], tables)
+            if tables.apart:
+                rows = np.roll(rows, places.setdefault((node.name, at), len(places)), axis=0)
+            rows = rows.reshape(ROWS, *(1 for _ in shape[1:-1]), shape[-1])
+            members.append(np.broadcast_to(rows, (ROWS, *shape[1:])))
+        inner = self._drawn("places", shape[1:], tables) if len(shape) > 2 else 0.0
+        return np.concatenate(members) + 0.1 * tables.scale * np.asarray(inner)
+
+    def _table(self, width: int, tables: Tables) -> Array:
+        import numpy as np
+
+        rows = tables.scale * self._drawn("images", (ROWS, LARGEST + 1), tables)[:, :width]
+        if tables.constant:
+            rows = np.repeat(rows[:1], ROWS, axis=0)
+        return rows
+
+    def _state(self, plan: StatePlan, tables: Tables, places: dict[object, int]) -> Array:
+        import numpy as np
+
+        shape = self._sized(plan.shape)
+        if len(shape) < 2:
+            zero = plan.initialiser == "zeros"
+            return np.zeros(shape) if zero else self._drawn(plan.name, shape, tables)
+        drawn = self._drawn(plan.name, shape, tables)
+        if plan.name in self.own and shape[0] == IMAGES:
+            own = self._table(shape[-1], tables)
+            if tables.apart:
+                own = np.roll(own, places.setdefault(plan.name, len(places)), axis=0)
+            drawn[:ROWS] = own
+        return self._unit(drawn)
+
+    def _draw(self, node: Node, tables: Tables) -> Array:
+        import numpy as np
+
+        shape = self._shape(node)
+        drawn = np.random.default_rng(_seed(node.name, tables))
+        if node.setting("kind") == "uniform":
+            return drawn.random(shape)
+        if node.setting("kind") == "integers":
+            return drawn.integers(self._size(node.setting("below")), size=shape)
+        return drawn.standard_normal(shape)
+
+    def _drawn(self, name: str, shape: tuple[int, ...], tables: Tables) -> Array:
+        import numpy as np
+
+        return np.random.default_rng(_seed(name, tables)).standard_normal(shape)
+
+    @staticmethod
+    def _unit(rows: Array) -> Array:
+        import numpy as np
+
+        return np.asarray(rows / np.sqrt((rows * rows).sum(-1, keepdims=True)))
+
+    def _shape(self, node: Node) -> tuple[int, ...]:
+        assert isinstance(node.type, TensorType)
+        return self._sized(node.type.shape)
+
+    def _sized(self, sizes: tuple[Size, ...]) -> tuple[int, ...]:
+        shape = tuple(self._size(s) for s in sizes)
+        self._spend(math.prod(shape))
+        return shape
+
+    def _size(self, size: Size) -> int:
+        if not isinstance(size, Dim):
+            return self.small.get(size, size)
+        if any(name not in self.dims for name, _ in size.terms):
+            raise NotComputed(f"the size {size}")
+        return size.at(self.dims)
+
+    def _plain(self, value: Any) -> Any:
+        """A setting with its sizes as numbers."""
+        match value:
+            case Dim():
+                return self._size(value)
+            case slice(start=start, stop=stop, step=step):
+                return slice(self._plain(start), self._plain(stop), step)
+            case tuple():
+                return tuple(self._plain(v) for v in value)
+            case bool():
+                return value
+            case int():
+                return self.small.get(value, value)
+        return value
+
+
+def _seed(name: str, tables: Tables) -> int:
+    return zlib.crc32(f"{name} {tables.seed}".encode())
+
+
+def _small(nodes: tuple[Node, ...], plans: Mapping[str, StatePlan]) -> dict[int, int]:
+    """By size what it becomes, the order kept as far as there is room."""
+    shapes = [n.type.shape for n in nodes if n.op in _DRAWN and isinstance(n.type, TensorType)]
+    shapes += [plans[n.setting("state")].shape for n in nodes if n.op in (READ, LATCH)]
+    large = sorted({s for shape in shapes for s in shape if isinstance(s, int) and s > KEPT})
+    return {s: min(SMALLEST + at, LARGEST) for at, s in enumerate(large)}
+
+
+def _at_their_images(nodes: tuple[Node, ...]) -> Iterator[str]:
+    """The banks of which the rows at the places of the batch's images are taken."""
+    by_name = {node.name: node for node in nodes}
+    for node in nodes:
+        source = by_name[node.references[0]] if node.op == "gather" else node
+        waiting = [node.references[-1]] if source.op == READ and source is not node else []
+        while waiting:
+            at = by_name[waiting.pop()]
+            if at.op == INPUT and at.setting("name") == "index":
+                yield source.setting("state")
+            elif at.op in ("concat", "index", "stack", "flatten"):
+                waiting.extend(at.references)

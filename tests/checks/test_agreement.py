@@ -1,0 +1,118 @@
+"""Losses computed on small tables: every method rewards agreement, and broken ones do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sslang.bench.collapse_forms import FORMS, PREAMBLE, Form
+from sslang.checks import check_file
+from sslang.checks.collapse import structure
+from sslang.checks.tables import CLASSES, IMAGES, ROWS, Machine, NotComputed, Tables
+from sslang.diagnostics import Source
+from sslang.ir.build import build
+from sslang.ir.program import Program
+from sslang.model.overlay import resolve
+from sslang.model.resolve import load
+from tests.conftest import ROOT, SPECS
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.ssl"))
+NUMBERS = {"E440", "E441", "E447", "E410"}
+
+
+def _built(source: Source, recipe: str | None = None) -> Program:
+    return build(resolve(load(source), recipe))
+
+
+def machine(text: str, recipe: str | None = None) -> Machine:
+    return Machine(_built(Source("case.ssl", text), recipe))
+
+
+def codes(text: str) -> set[str]:
+    return {d.code for d in check_file(Source("case.ssl", text))} & NUMBERS
+
+
+def text_of(form: Form) -> str:
+    if not form.spec:
+        return PREAMBLE + form.body
+    text = (ROOT / form.spec).read_text(encoding="utf-8")
+    for old, new in form.changes.items():
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.mark.parametrize("path", [*SPECS, *EXAMPLES], ids=lambda p: p.stem)
+def test_views_that_agree_cost_less(path: Path) -> None:
+    program: Program = _built(Source(path.name, path.read_text(encoding="utf-8")))
+    if structure(program).outcome == "pass":
+        return  # the target is content
+    made = Machine(program)
+    for seed in range(3):
+        agreed, apart = made.loss(Tables(seed)), made.loss(Tables(seed, apart=True))
+        assert apart - agreed > 0.1 * abs(apart)
+
+
+@pytest.mark.parametrize("form", [f for f in FORMS if f.truth != "broken"], ids=lambda f: f.method)
+def test_a_sound_form_has_no_finding(form: Form) -> None:
+    assert codes(text_of(form)) == set()
+
+
+@pytest.mark.parametrize(("method", "broken"), [
+    ("alignment and uniformity", "sign of uniformity"), ("VICReg", "no variance term"),
+    ("Barlow Twins", "no invariance term"),
+])  # fmt: skip
+def test_a_form_that_constants_minimise_is_found_by_numbers(method: str, broken: str) -> None:
+    (form,) = [f for f in FORMS if (f.method, f.broken) == (method, broken)]
+    program = _built(Source("form.ssl", text_of(form)))
+    assert structure(program).outcome == "undecided"
+    assert codes(text_of(form)) == {"E440"}
+
+
+def vicreg(*changes: tuple[str, str]) -> str:
+    text = (ROOT / "examples" / "vicreg.ssl").read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.mark.parametrize(("old", "new", "code"), [
+    ("(x - y)**2", "(x + y)**2", "E441"), ("25 * mean((x - y)**2) + ", "", "E447"),
+    ("1 - sqrt", "1 + sqrt", "E440"), ("variance(z, axis = 0", "variance(z, axis = 1", "E440"),
+])  # fmt: skip
+def test_a_broken_term_is_named(old: str, new: str, code: str) -> None:
+    assert codes(vicreg((old, new))) == {code}
+
+
+def test_a_reason_silences_what_numbers_say_of_collapse() -> None:
+    text = vicreg(("1 - sqrt", "1 + sqrt"), ("\nloss ", '\nassume no_collapse "why"\nloss '))
+    assert codes(text) == set()
+
+
+def test_sizes_are_small_and_recipes_that_differ_in_sizes_are_one() -> None:
+    text = (ROOT / "specs" / "mocov2.ssl").read_text(encoding="utf-8")
+    small, large = machine(text, "default"), machine(text, "imagenet")
+    assert small.key == large.key
+    assert set(large.small) == {128, 65536}
+    assert max(large.small.values()) < 32
+    assert machine(text.replace("sphere(dim)", "normal(dim)"), "default").key != small.key
+    assert small.dims["batch"] == ROWS < IMAGES == small.dims["dataset"]
+    assert small.dims["classes"] == CLASSES
+
+
+def test_the_same_tables_give_the_same_number() -> None:
+    made = machine(vicreg())
+    assert made.loss(Tables(1)) == made.loss(Tables(1)) != made.loss(Tables(2))
+
+
+@pytest.mark.parametrize(("body", "words"), [
+    ("loss = mean(f(a) @ f(b).T) + mean(eye(4000))\n", "too much"),
+    ("loss = mean(log(f(a) @ f(b).T))\n", "no number"),
+    ("loss = mean((f(a) - flatten(pixels(a))[:, :128])**2) + mean(f(a) @ f(b).T)\n", "blur"),
+])  # fmt: skip
+def test_what_small_tables_do_not_fit_is_left_alone(body: str, words: str) -> None:
+    head = 'method "x"\nview a, b = simclr_views(32)\nencoder f = resnet18(width = 0.25)\n'
+    program = _built(Source("x.ssl", head + body))
+    with pytest.raises(NotComputed, match=words):
+        Machine(program).loss(Tables())
