@@ -153,9 +153,12 @@ class RunFolder:
             return "KILLED"
         return recorded
 
-    def is_live(self) -> bool:
-        """Whether a process is training into this folder now."""
-        descriptor = try_lock(self.live_lock)
+    def is_live(self, *, patience: float = 0.0) -> bool:
+        """Whether a process is training into this folder, and still is after `patience` seconds.
+
+        The loader processes of a run that was killed hold its lock until they notice.
+        """
+        descriptor = try_lock(self.live_lock, timeout=patience)
         if descriptor is None:
             return True
         os.close(descriptor)

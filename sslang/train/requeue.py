@@ -14,6 +14,8 @@ from pathlib import Path
 from sslang.track.run_folder import RunFolder, RunRecord, list_runs
 from sslang.train.stopping import AGAIN
 
+PATIENCE = 12.0  # seconds: torch's loader processes look for their parent every five
+
 
 def job() -> str:
     """The job of a queue that this process is of; empty outside of one."""
@@ -41,8 +43,8 @@ def unfinished(root: Path, name: str, spec_hash: str, seed: int) -> RunFolder | 
 
 
 def _asks(folder: RunFolder, record: RunRecord, requeued: bool) -> bool:
-    if record.status == "FINISHED" or folder.is_live():
+    if record.status == "FINISHED" or (not requeued and record.exit_code != AGAIN):
         return False
-    if not requeued and record.exit_code != AGAIN:
+    if folder.is_live(patience=PATIENCE if requeued else 0.0):
         return False
     return any(folder.checkpoints.glob("step-*.pt"))

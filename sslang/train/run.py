@@ -163,7 +163,7 @@ def _taken_up(
 
 def _refuse_if_live(folder: RunFolder) -> None:
     """Before a checkpoint is read that another process is about to replace."""
-    if folder.is_live():
+    if folder.is_live(patience=requeue.PATIENCE):
         message = f"another process is training into {folder.path}"
         hint = "wait for it, or begin a new run"
         raise DiagnosticError(Diagnostic("E714", message, hint=hint))
