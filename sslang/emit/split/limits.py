@@ -82,7 +82,7 @@ def processes_problem(limits: Limits, processes: int, batch: int) -> Diagnostic 
     what = "images" if limits.unit == 1 else f"groups of batch norm, of {limits.unit} images each"
     return Diagnostic(
         "E742",
-        f"{processes} processes have nothing to share: a batch is {runs} {what}",
+        f"{processes} processes cannot share a batch of {runs} {what}",
         limits.unit_at,
         hint=f"--processes {runs}, or a larger batch",
     )
