@@ -149,7 +149,7 @@ class Writer:
     """Writes the nodes of a step, one call each, parameters first.
 
     `given` are values that come from elsewhere, as parameters beside `views`. In the code of a
-    part of the batch, `split` says what the part is: how many rows the batch has, which are its
+    part of the batch, `part` says what the part is: how many rows the batch has, which are its
     own, and how it reaches the others.
     """
 
@@ -344,6 +344,9 @@ class Writer:
         """The rows of the batch, or of a queue that may be empty."""
         if name == "batch" and self.part is not None:
             return self._of_part("batch")
+        if self.part is not None and name not in self._rows:
+            sizes = self._of_part("sizes")
+            self._rows[name] = self.out.call_function(operator.getitem, (sizes, name))
         if name not in self._rows:
             if name == "batch":
                 source, patches = self.known[self.views[0]], self._patches(self.views[0])

@@ -258,7 +258,8 @@ def _due(plan: StatePlan, clock: Clock) -> bool:
 def drawn_value(
     draw: ValueDraw, key: NDArray[np.uint64], step: int, rows: int, dims: Mapping[str, int]
 ) -> NDArray[Any]:
-    """A draw as numbers: [rows, *shape] of `per = row`, else [*shape]."""
+    """A draw of a batch of `rows` images: [rows, *shape] of `per = row`, else [*shape]."""
+    below = 1 if draw.below is None else size_of(draw.below, {**dims, "batch": rows})
     count = int(np.prod(draw.shape)) if draw.shape else 1
     rows, step = (rows if draw.per == "row" else 1), (0 if draw.per == "run" else step)
     shape = (rows, *draw.shape) if draw.per == "row" else draw.shape
@@ -267,6 +268,4 @@ def drawn_value(
     drawn = draws.uniform(key, step, rows, count)
     if draw.kind == "uniform":
         return drawn.reshape(shape)
-    assert draw.below is not None
-    below = size_of(draw.below, {**dims, "batch": rows})
     return np.floor(drawn * below).astype(np.int64).reshape(shape)

@@ -30,7 +30,8 @@ def number(value: float, *, like: Tensor) -> Tensor:
 
 def by_view(draws: Tensor, *, views: int) -> Tensor:
     """Draws [B, views * n] of each image as [views * B, n], the rows of joined views."""
-    return draws.view(len(draws), views, -1).transpose(0, 1).flatten(0, 1)
+    count = draws.shape[1] // views
+    return draws.view(len(draws), views, count).transpose(0, 1).flatten(0, 1)
 
 
 def exp(x: Tensor) -> Tensor:
@@ -168,7 +169,7 @@ def flatten(x: Tensor, *, axis: int = 1, last: int = -1) -> Tensor:
 def unflatten(x: Tensor, *, axis: int, first: int) -> Tensor:
     shape = list(x.shape)
     at = axis % x.dim()
-    return x.reshape(*shape[:at], first, -1, *shape[at + 1 :])
+    return x.reshape(*shape[:at], first, shape[at] // first, *shape[at + 1 :])
 
 
 def pixels(x: Tensor, *, grid: tuple[int, int] | None = None) -> Tensor:

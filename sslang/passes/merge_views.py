@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sslang.ir.graph import APPLY, FIELD, MEMBER, Graph, Node
+from sslang.ir.graph import APPLY, FIELD, MEMBER, PERMUTE, UNPERMUTE, Graph, Node
 from sslang.types import TensorType
 from sslang.types.dims import scale
 
@@ -27,6 +27,7 @@ def _candidates(graph: Graph) -> list[list[str]]:
     """Groups of applications alike but for their input, in order of their first."""
     groups: dict[object, list[str]] = {}
     types = {n.name: n.type for n in graph.nodes}
+    orders = _orders(graph)
     records = {n.references[0] for n in graph.nodes if n.op == FIELD}
     for node in graph.nodes:
         if node.op != APPLY or len(node.inputs) != 1 or node.setting("views") != 1:
@@ -35,9 +36,23 @@ def _candidates(graph: Graph) -> list[list[str]]:
             continue
         source = node.inputs[0]
         assert isinstance(source, str)
-        key = (node.settings, types[source])
+        key = (node.settings, types[source], orders[source])
         groups.setdefault(key, []).append(node.name)
     return [names for names in groups.values() if len(names) > 1]
+
+
+def _orders(graph: Graph) -> dict[str, str | None]:
+    """Of each node, the permutation in whose order its rows stand."""
+    found: dict[str, str | None] = {}
+    for node in graph.nodes:
+        if node.op == PERMUTE:
+            found[node.name] = node.references[1]
+        elif node.op == UNPERMUTE:
+            found[node.name] = None
+        else:
+            orders = [found[n] for n in node.references]
+            found[node.name] = next((order for order in orders if order is not None), None)
+    return found
 
 
 def _merge(graph: Graph, group: list[str]) -> Graph:

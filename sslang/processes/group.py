@@ -83,7 +83,7 @@ class Processes:
         by_sender = np.argsort(awaited, kind="stable")
         found = rows.new_empty((counts[self.rank], *rows.shape[1:]))
         dist.all_to_all_single(
-            found.view(len(found), -1), sent.view(len(sent), -1),
+            found.flatten(1), sent.flatten(1),
             np.bincount(awaited, minlength=self.count).tolist(),
             np.bincount(places[leaving], minlength=self.count).tolist(),
         )  # fmt: skip

@@ -101,6 +101,8 @@ class Learner:
         self.unit = limits.unit
         batch = self.recipe.batch
         rows = max(shares(batch, self.processes.count, self.unit))
+        if micro_batch is not None and micro_batch >= rows:
+            micro_batch = None  # all of a process's images are one
         found = [processes_problem(limits, self.processes.count, batch)]
         if micro_batch is not None:
             found.append(micro_batch_problem(limits, micro_batch, rows))

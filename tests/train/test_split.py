@@ -35,7 +35,10 @@ SPECS: dict[str, tuple[str, ...]] = {
     "invaspread": (*TINY, "batch=12"),
 }
 # Steps in which the last is short, so that a process has fewer rows, or none.
-SHORT = {"simclr": (12, 12, 1), "mocov2": (64, 96, 33), "byol": (12, 7, 3)}
+SHORT = {
+    "simclr": (12, 12, 1), "mocov2": (64, 96, 32), "byol": (12, 7, 3), "dino": (12, 1, 5),
+    "cmc": (12, 1, 3), "swav": (12, 3, 1),
+}  # fmt: skip
 
 GROUPED = """\
 method "grouped"
@@ -56,6 +59,54 @@ recipe default {
 """
 
 
+# What a part computes and what all compute, in ways that once went wrong.
+ODD_HEAD = """\
+method "odd" (labels = true)
+view a, b = random_resized_crop(12)
+encoder f = vit(patch = 4, width = 16, depth = 1, heads = 2, position = learned)
+head g = mlp(16, 8, norm = none)
+branch online = f | g
+z = online([a, b])
+features = f(a)
+assume no_collapse "only the split matters here"
+recipe default {
+    data = embedded()
+    batch = 8
+    length = 2 epochs
+    optimizer = sgd(lr = 0.1, momentum = 0.9)
+}
+"""
+ODD = {
+    "learned temperature":
+        "weight s = zeros()\nloss = -mean(dot(z[a], stop_grad(z[b]))) * exp(s)",
+    "weight on a mean":
+        "weight w[8] = normal\nloss = sum(w * mean(z[a], axis = 0)) + mean(z[b]**2)",
+    "probe with batch norm":
+        "head h = batch_norm | linear(classes)\np = h(stop_grad(f(a)))\n"
+        "loss = mean(dot(z[a], stop_grad(z[b]))) + mean(label_cross_entropy(p, label))",
+    "weight on a Gram matrix":
+        "weight w[8, 8] = normal\nloss = mean((z[a].T @ z[b]) * w)",
+    "queue that is empty at first":
+        "queue neg[16] = empty(8)\nneg <- stop_grad(l2_normalize(z[b]))\n"
+        "loss = mean(dot(z[a], stop_grad(z[b]))) + sum(exp(z[a] @ neg.T / 10)) / 99",
+    "whole matrices beside rows":
+        "weight w[1, 8, 4] = normal\nloss = mean((z[a][:, none, :] @ w)**2) + mean(z[b]**2)",
+    "two shuffles":
+        "head h = batch_norm | linear(8)\n"
+        "branch tg = ema(f | g, 0.9) with (batch_norm = shuffle(4))\n"
+        "k = stop_grad(tg(b))\nl = stop_grad(tg(a))\n"
+        "loss = mean(dot(z[a], k)) + mean(dot(z[b], l)) + mean(h(z[a])**2)",
+    "draws below the batch":
+        "i = draw_integers(4, below = batch, per = step)\nloss = mean(z[a] @ z[b][i].T)",
+    "patches":
+        "loss = mean(f(a).patches**2) + mean(f(b).grid**2) + mean(z[a]**2)",
+}  # fmt: skip
+
+
+def odd(name: str) -> Program:
+    return load_source(Source("odd.ssl", ODD_HEAD + ODD[name]), None, ())
+
+
 def program(name: str) -> Program:
     return load(name, *SPECS[name])
 
@@ -71,6 +122,26 @@ def test_micro_batches_change_nothing(name: str, micro_batch: int) -> None:
     whole, split = learn(program(name)), learn(program(name), micro_batch=micro_batch)
     difference, where = largest_difference(whole, split)
     assert difference < 1e-9, where
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_micro_batches_of_odd_losses(name: str) -> None:
+    micro_batch = 4 if name == "two shuffles" else 3
+    whole, split = learn(odd(name)), learn(odd(name), micro_batch=micro_batch)
+    difference, where = largest_difference(whole, split)
+    assert difference < 1e-9, where
+
+
+def test_the_size_of_a_queue_is_known_where_the_queue_is_not_read() -> None:
+    text = ODD_HEAD + ODD["queue that is empty at first"].replace("sum(exp(", "mean(exp(")
+    spec = load_source(Source("queue.ssl", text), None, ())
+    found = learn(spec, micro_batch=3)["losses"]
+    assert found[:2].isnan().all() and found[2].isfinite()  # a mean of nothing, until it is full
+
+
+def test_a_micro_batch_of_all_images_is_no_split() -> None:
+    whole, split = learn(program("simclr")), learn(program("simclr"), micro_batch=100)
+    assert largest_difference(whole, split)[0] == 0
 
 
 def test_micro_batches_of_rows_that_couple() -> None:
@@ -113,9 +184,24 @@ def test_a_net_on_a_mean_over_the_batch_is_refused() -> None:
     assert caught.value.diagnostics[0].code == "E743"
 
 
+def test_what_no_part_can_count_is_refused() -> None:
+    joined = GROUPED.replace("z = online([a, b])", "z = online([a, b])\nhead h = mlp(8, 8)\n"
+                             "branch hh = h with (batch_norm = groups(4))\n"
+                             "p = hh(concat([z[a], z[b]]))")  # fmt: skip
+    joined = joined.replace("0.1)\nfeatures", "0.1) + mean(p**2)\nfeatures")
+    alike = GROUPED.replace("z = online([a, b])", "z = online([a, b])\nhead h = mlp(8, 8)\n"
+                            "weight w[6, 16] = normal")  # fmt: skip
+    alike = alike.replace("0.1)\nfeatures", "0.1) + mean(h(w)**2)\nfeatures")
+    for text in (joined, alike):
+        with pytest.raises(DiagnosticError) as caught:
+            learn(load_source(Source("refused.ssl", text), None, ()), micro_batch=4)
+        assert [d.code for d in caught.value.diagnostics] == ["E743"]
+
+
 def test_two_processes_change_nothing(tmp_path: Path) -> None:
     in_processes(2, _all_specs, tmp_path)
-    for name in [*SPECS, *(f"{name}-short" for name in SHORT), "mocov2-parts"]:
+    made = [*SPECS, *ODD, *(f"{name}-short" for name in SHORT), "mocov2-parts", "uneven", "groups"]
+    for name in made:
         whole = torch.load(tmp_path / f"{name}-whole.pt", weights_only=True)
         split = torch.load(tmp_path / f"{name}-split.pt", weights_only=True)
         difference, where = largest_difference(whole, split)
@@ -177,7 +263,11 @@ def _all_specs(processes: Processes, folder: Path) -> None:
     """Every spec by both processes, and by the first alone."""
     works = [(name, program(name), None, ()) for name in SPECS]
     works += [(f"{name}-short", program(name), None, sizes) for name, sizes in SHORT.items()]
+    works += [(name, odd(name), None, ()) for name in ODD]
     works.append(("mocov2-parts", load("mocov2", *TINY, "batch=128", "memory=128"), 32, ()))
+    # One process has more images than a micro-batch, the other has not.
+    works.append(("uneven", odd("patches"), 2, (5, 5, 3)))
+    works.append(("groups", grouped(), 4, (16, 12, 4)))
     for number, (name, spec, micro_batch, sizes) in enumerate(works):
         split = learn(spec, processes, micro_batch, batches=sizes)
         if processes.is_first:

@@ -18,7 +18,7 @@ def scattered(
     """
     keep = torch.cat([keep.new_ones(len(keep), 1), keep], dim=1)
     counts = keep.sum(1)
-    most = int(counts.max())
+    most = int(counts.max()) if len(counts) else 1
     places = keep.logical_not().to(torch.uint8).argsort(stable=True, dim=1)[:, :most]
     index = places.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
     shown = keep.gather(1, places)

@@ -16,8 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslang.diagnostics import Diagnostic, DiagnosticError
-from sslang.emit.nets.sync_norm import synchronised
+from sslang.emit.nets.sync_norm import no_variance, synchronised
 from sslang.processes.group import ALONE, Processes
 
 
@@ -107,8 +106,9 @@ class _GroupedBatchNorm(nn.modules.batchnorm._BatchNorm):
     def _normalise(self, x: Tensor, statistics: Tensor) -> tuple[Tensor, int]:
         """The output, and the number of groups whose mean statistics were written."""
         views, group = self.plan.views, self.plan.group
-        if not len(x):  # a process without rows of a last, short batch
-            return x, 0
+        if not len(x):  # a process without rows of a last, short batch: zeros for gradients
+            mean, variance = self.running_mean, self.running_var
+            return F.batch_norm(x, mean, variance, self.weight, self.bias, eps=self.eps), 0
         assert x.shape[0] % views == 0, f"{x.shape[0]} rows are not {views} views"
         images = x.shape[0] // views
         runs = math.ceil(images / group) if group else 1
@@ -126,13 +126,7 @@ class _GroupedBatchNorm(nn.modules.batchnorm._BatchNorm):
     def _kernel(self, x: Tensor, statistics: Tensor, before: int) -> Tensor:
         """Normalise one group; `statistics` becomes the mean over it and the `before` others."""
         if x.numel() == x.shape[1]:
-            raise DiagnosticError(
-                Diagnostic(
-                    code="E503",
-                    message="a group of batch norm has one value a channel, so no variance",
-                    hint="use a batch that is a multiple of the group, and groups of 2 or more",
-                )
-            )
+            raise no_variance()
         mean, variance = statistics.unbind()
         momentum = 1.0 / (before + 1)
         return F.batch_norm(x, mean, variance, self.weight, self.bias, True, momentum, self.eps)

@@ -7,7 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.processes.group import Processes
+
+
+def no_variance() -> DiagnosticError:
+    """E503: a batch of one value a channel."""
+    return DiagnosticError(
+        Diagnostic(
+            code="E503",
+            message="a group of batch norm has one value a channel, so no variance",
+            hint="use a batch that is a multiple of the group, and groups of 2 or more",
+        )
+    )
 
 
 def synchronised(
@@ -53,6 +65,8 @@ class _Synchronised(torch.autograd.Function):
             all_.view(processes.count, batches, -1), [1, mean.shape[1], mean.shape[1]], 2
         )
         total = counts.sum(0)
+        if values * rows.shape[1] <= 1 and float(total.min()) <= 1:
+            raise no_variance()
         mean = (counts * means).sum(0) / total
         square = squares.sum(0) + (counts * (means - mean).square()).sum(0)
         scale = (square / total + eps).rsqrt()

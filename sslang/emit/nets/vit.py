@@ -56,7 +56,7 @@ class ClassTokenTransformer(VisionTransformer):
             mean = patches.sum(1) / keep.sum(1, keepdim=True).clamp_min(1)
             return {"cls": tokens[:, 0], "patches": patches, "pooled": mean}
         side = math.isqrt(patches.shape[1])
-        grid = patches.reshape(len(x), side, side, -1)
+        grid = patches.reshape(len(x), side, side, patches.shape[-1])
         return {"cls": tokens[:, 0], "patches": patches, "grid": grid, "pooled": patches.mean(1)}
 
     def _normed(

@@ -11,6 +11,7 @@ from torch import nn
 from sslang.diagnostics import Diagnostic, Span
 from sslang.emit.nets.norms import has_batch_norm
 from sslang.ir.graph import APPLY, Graph, Node
+from sslang.ir.partition import Unsplittable
 from sslang.types import ViewType
 
 
@@ -32,8 +33,7 @@ def limits_of(graphs: Iterable[Graph], nets: nn.Module) -> Limits:
     """The limits of a step."""
     found = Limits()
     for graph, node in ((g, n) for g in graphs for n in g.nodes if n.op == APPLY):
-        net = nets.get_submodule(node.setting("net"))
-        parts = list(net.children())[node.setting("start") or 0 : node.setting("stop")]
+        parts = _applied(node, nets)
         if node.setting("evaluation") or not any(has_batch_norm(part) for part in parts):
             continue
         group = node.setting("group")
@@ -47,6 +47,26 @@ def limits_of(graphs: Iterable[Graph], nets: nn.Module) -> Limits:
             found, whole=found.whole | {node.name}, of_images=found.of_images or of_images
         )
     return found
+
+
+def refuse_alike(graph: Graph, nets: nn.Module) -> None:
+    """Raise Unsplittable for batch norm over values that belong to no image.
+
+    Every part would compute, and count, the same statistics.
+    """
+    for node in graph.nodes:
+        if node.op != APPLY or not node.setting("alike") or node.setting("evaluation"):
+            continue
+        if any(has_batch_norm(part) for part in _applied(node, nets)):
+            net = node.setting("net")
+            message = f"`{net}` has batch norm and is applied to values that belong to no image"
+            raise Unsplittable(message, node.span)
+
+
+def _applied(node: Node, nets: nn.Module) -> list[nn.Module]:
+    """The parts of a net that a node applies."""
+    net = nets.get_submodule(node.setting("net"))
+    return list(net.children())[node.setting("start") or 0 : node.setting("stop")]
 
 
 def micro_batch_problem(limits: Limits, micro_batch: int, rows: int) -> Diagnostic | None:

@@ -34,8 +34,8 @@ class Message:
     """A collective of a step, called `calls` times. `bytes` are those of the whole, of all calls:
     of all rows, or of the sum; 0 for images, whose sizes only the data know.
 
-    Over a ring of P processes each sends, and receives, (P - 1) / P of them in a gather or an
-    exchange, and 2 (P - 1) / P in a sum.
+    Over a ring of P processes each sends, and receives, (P - 1) / P of them in a gather, and
+    2 (P - 1) / P in a sum.
     """
 
     way: Way
@@ -47,10 +47,7 @@ class Message:
 
     def sent(self, processes: int) -> float:
         """Bytes that each of so many processes sends."""
-        share = (processes - 1) / processes
-        if self.way == "exchange":
-            return self.bytes * share / processes
-        return self.bytes * share * (2 if self.way == "sum" else 1)
+        return self.bytes * (processes - 1) / processes * (2 if self.way == "sum" else 1)
 
 
 def messages(method: Method, batch: int, processes: int) -> list[Message]:

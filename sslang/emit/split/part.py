@@ -6,6 +6,7 @@ belongs to it. All processes call them in the same order, forward and backward.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,8 @@ class Part:
     """Rows `start` .. `start + rows` of a batch of `batch` images.
 
     `counts` are the images of each process; `like` is a tensor on the device, in the step's
-    precision. A micro-batch has nobody to tell anything: it only takes its own rows.
+    precision; `sizes` are the rows of queues now. A micro-batch has nobody to tell anything: it
+    only takes its own rows.
     """
 
     processes: Processes
@@ -28,6 +30,7 @@ class Part:
     start: int
     rows: int
     like: Tensor
+    sizes: Mapping[str, int]
 
     @property
     def batch(self) -> int:

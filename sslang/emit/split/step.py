@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from sslang.emit.nets.norms import (
 )
 from sslang.emit.split.code import Embedded, SplitCode, Stage, emit_split
 from sslang.emit.split.gradients import GradientSum
-from sslang.emit.split.limits import Limits
+from sslang.emit.split.limits import Limits, refuse_alike
 from sslang.emit.split.part import Part, joined
 from sslang.ir.partition import partition
 from sslang.ops.schedules import Clock, value_at
@@ -76,9 +76,10 @@ class SplitStep:
         self._compiled: dict[int, Callable[..., Any]] = {}
         set_processes(method.nets, processes)
         whole = frozenset() if micro_batch is None else limits.whole
-        self.codes = tuple(
-            emit_split(partition(graph, whole), method.nets, method.dims) for graph in method.graphs
-        )
+        splits = [partition(graph, whole) for graph in method.graphs]
+        for split in splits:
+            refuse_alike(split.graph, method.nets)
+        self.codes = tuple(emit_split(split, method.nets, method.dims) for split in splits)
 
     def run(self, images: Images, clock: Clock) -> StepResult:
         """Forward and backward, gradients of parameters and statistics of all processes."""
@@ -118,13 +119,17 @@ class _Run:
         first = next(step.method.nets.parameters())
         self.dtype, self.device = first.dtype, first.device
         self.like = torch.empty((), dtype=first.dtype, device=first.device)
+        self.sizes = {
+            plan.name: len(step.method.state(plan.name))
+            for plan in step.method.program.states if plan.kind == "queue"
+        }  # fmt: skip
         counts, rank = images.counts, step.processes.rank
         self.start, self.rows, self.batch = sum(counts[:rank]), counts[rank], sum(counts)
         self.part = self._part(self.start, self.rows)
         self.permuted: dict[str, tuple[Tensor, Sizes, NDArray[np.int64]]] = {}
 
     def _part(self, start: int, rows: int) -> Part:
-        return Part(self.step.processes, self.images.counts, start, rows, self.like)
+        return Part(self.step.processes, self.images.counts, start, rows, self.like, self.sizes)
 
     def parts(self) -> list[Part]:
         """The micro-batches."""
@@ -138,8 +143,9 @@ class _Run:
         return found
 
     def result(self) -> StepResult:
-        parts = self.parts()
-        if len(parts) == 1:
+        parts, most = self.parts(), max(self.images.counts)
+        # All processes take the same way, or their messages would not meet.
+        if self.step.micro_batch is None or most <= self.step.micro_batch:
             return self._at_once(parts[0])
         if self.code.loss is not None:
             return self._accumulated(parts)
@@ -221,11 +227,7 @@ class _Run:
     def _size(self, size: Size) -> int:
         if not isinstance(size, Dim):
             return size
-        known = {**self.method.dims, "batch": self.batch}
-        for name, _ in size.terms:
-            if name not in known:
-                known[name] = len(self.method.state(name))
-        return size.at(known)
+        return size.at({**self.method.dims, **self.sizes, "batch": self.batch})
 
     def _together(self, found: list[list[list[Tensor]]]) -> list[Tensor]:
         """Of each embedding, what the parts found, put together: [stage][part][value]."""
@@ -243,8 +245,7 @@ class _Run:
         self, stage: Stage, part: Part, gradients: Sequence[Tensor | None]
     ) -> list[Tensor | None]:
         """Of the gradients of this process's rows, those of a part."""
-        within = Part(self.step.processes, (self.rows,), part.start - self.start, part.rows,
-                      self.like)  # fmt: skip
+        within = replace(part, counts=(self.rows,), start=part.start - self.start)
         return [
             g if g is None or not e.outer else within.cut(g, e.outer, e.inner)
             for e, g in zip(stage.gives, gradients, strict=True)

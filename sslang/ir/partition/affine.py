@@ -54,6 +54,8 @@ def is_affine(split: Partition) -> bool:
 
 def _of(node: Node, inputs: list[_Kind]) -> _Kind:
     most = max(inputs, default=_Kind.CONSTANT)
+    if node.op in (APPLY, WEIGHT):  # its own gradient needs the embeddings
+        return _Kind.OTHER
     if node.op == "stop_grad":
         return min(most, _Kind.FIXED)
     if most < _Kind.AFFINE:

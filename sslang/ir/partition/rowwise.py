@@ -51,7 +51,7 @@ def _roles(
         case "transpose":
             return ("rows",) if types[0].rank > 2 else None
         case "matmul":
-            return _matmul(types, local)
+            return _matmul(types, local, result)
         case "gather":
             return ("whole", "rows") if local[1] else None
         case "take" | "one_hot":
@@ -75,10 +75,10 @@ def _along(value: TensorType, leading: TensorType) -> Role:
     return "rows" if depends_on_batch(value.shape[0]) else "whole"
 
 
-def _matmul(types: Sequence[TensorType], local: Sequence[bool]) -> tuple[Role, ...] | None:
+def _matmul(
+    types: Sequence[TensorType], local: Sequence[bool], result: TensorType
+) -> tuple[Role, ...] | None:
     a, b = types
-    if not local[0]:
-        return ("rows", "rows") if a.rank == b.rank >= 3 else None
     if b.rank == 2:
-        return ("rows", "whole")
-    return ("rows", "rows") if a.rank == b.rank else None
+        return ("rows", "whole") if local[0] else None
+    return tuple(_along(t, result) for t in types) if a.rank == b.rank else None
