@@ -89,8 +89,8 @@ def _text(program: Program, stage: str, *, split: bool) -> str:
         return graph_text(_partition(program.step).graph)
     if stage == "ir":
         return graph_text(optimise(program.step))
-    from sslang.emit.graph import printed
     from sslang.emit.method import Method
+    from sslang.emit.printed import printed
 
     method = Method(program, 0, dims=_EXAMPLE)
     used = sorted(program.dims & set(_EXAMPLE))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -311,13 +310,13 @@ class Writer:
 
     def _size(self, size: Dim) -> fx.Node | int:
         """A size as a number of the run: arithmetic on the rows of views and queues."""
-        total: Any = size.constant
+        total: fx.Node | int = size.constant
         for name, factor in size.terms:
             rows: Any = self.dims[name] if name in self.dims else self._count(name)
             if factor != 1:
                 rows = self._arithmetic(operator.mul, factor, rows)
             total = rows if total == 0 else self._arithmetic(operator.add, rows, total)
-        return total  # type: ignore[no-any-return]
+        return total
 
     def _arithmetic(self, function: Any, left: Any, right: Any) -> Any:
         if isinstance(left, fx.Node) or isinstance(right, fx.Node):
@@ -390,13 +389,3 @@ def _target(path: str) -> Any:
 
 def _plain(value: Any) -> Any:
     return (value.low, value.high) if isinstance(value, Interval) else value
-
-
-def printed(emitted: Emitted) -> str:
-    """The code of an emitted graph as a person reads it: no clean-up of names, short paths."""
-    code = emitted.module.code.strip()
-    code = re.sub(r";  [\w ,=]+ = None$", "", code, flags=re.MULTILINE)
-    named = [p.lowering.rpartition(".")[2] for p in PRIMITIVES.values() if p.kind == "view"]
-    code = re.sub(rf"\bsslang_emit_views_\w+?_(?=({'|'.join(named)})\()", "views.", code)
-    code = re.sub(r"\bsslang_emit_tensors_", "tensors.", code)
-    return code.rstrip() + "\n"

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from sslang.data.batches import Batch
-from sslang.emit.graph import printed
 from sslang.emit.nets.net import Net
+from sslang.emit.printed import printed
 from sslang.ir.graph import APPLY
 from sslang.ir.picture import graph_svg
 from sslang.ir.program import NetPlan

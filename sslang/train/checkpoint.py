@@ -17,7 +17,6 @@ import pickle
 import re
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -26,6 +25,7 @@ import torch
 
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.track.files import sync_directory, write_atomic
+from sslang.train.leaves import tensors_in
 
 _NAME = re.compile(r"step-(\d{8,})\.pt")
 # Subclasses are not plain: numpy's float64 is a float, and loading refuses it.
@@ -164,20 +164,9 @@ def _refuse_objects(value: object, place: str) -> None:
         raise TypeError(f"{place} is a {type(value).__name__}; a checkpoint holds plain values")
 
 
-def _tensors(value: object) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
-
-
 def _size(payload: object) -> int:
     """Bytes of the tensors of `payload`; shared memory is saved, and counted, once."""
-    storages = {t.untyped_storage().data_ptr(): t.untyped_storage() for t in _tensors(payload)}
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage() for t in tensors_in(payload)}
     return sum(storage.nbytes() for storage in storages.values())
 
 

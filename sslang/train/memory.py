@@ -19,6 +19,7 @@ from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.emit.split.limits import limits_of, micro_batch_problem
 from sslang.processes.group import Processes
 from sslang.train.learner import Learner
+from sslang.train.leaves import tensors_in
 
 _TEXTS = (
     "DefaultCPUAllocator", "can't allocate memory", "std::bad_alloc", "out of memory",
@@ -122,7 +123,7 @@ def held(learner: Learner) -> dict[str, int]:
     return {
         "parameters": _bytes(trained),
         "their gradients": _bytes(trained),
-        "optimizer": _bytes(_tensors(learner.optimizer.state)),
+        "optimizer": _bytes(tensors_in(learner.optimizer.state)),
         "averages, frozen nets and running statistics": _bytes(
             t for t in others if t.data_ptr() not in own
         ),
@@ -248,14 +249,6 @@ def _round_down(rows: int) -> int:
     while power * 20 <= rows:
         power *= 2
     return rows // power * power
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _tensors(item)
 
 
 def _bytes(tensors: Any) -> int:

@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from sslang.diagnostics import Span
 from sslang.train.learner import Learner
+from sslang.train.leaves import tensors_in
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class _Walk(fx.Interpreter):
             seen.loss = loss
             return result
         seen.kinds[n.name] = kind_of(result)
-        for tensor in _tensors(result):
+        for tensor in tensors_in(result):
             if tensor.requires_grad:
                 _on_gradient(tensor, partial(_note_gradient, seen, n.name))
         return result
@@ -113,7 +114,7 @@ def origin(learner: Learner, step: Callable[[], Any]) -> Origin | None:
 
 def kind_of(value: Any) -> str:
     """`nan` or `infinite` where a tensor in `value` holds one, else nothing."""
-    floats = [t.detach() for t in _tensors(value) if t.is_floating_point()]
+    floats = [t.detach() for t in tensors_in(value) if t.is_floating_point()]
     if any(bool(t.isnan().any()) for t in floats):
         return "nan"
     return "infinite" if any(bool(t.isinf().any()) for t in floats) else ""
@@ -206,14 +207,3 @@ def _watched(nets: nn.Module) -> Iterator[_Parts]:
             if parameter.requires_grad:
                 hooks.callback(_on_gradient(parameter, partial(gradient, name)))
         yield parts
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)

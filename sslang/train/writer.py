@@ -7,7 +7,7 @@ call of `check`, `wait` or `save`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sslang.train import checkpoint
+from sslang.train.leaves import tensors_in
 
 
 class CheckpointWriter:
@@ -72,7 +73,7 @@ class HostCopy:
         """
         self._now = {}
         copied = self._copied(value)
-        if any(tensor.is_cuda for tensor in _tensors(value)):
+        if any(tensor.is_cuda for tensor in tensors_in(value)):
             torch.cuda.synchronize()
         self._kept = self._now
         return copied
@@ -102,14 +103,3 @@ class HostCopy:
 
 
 _Place = tuple[str, int, torch.dtype, tuple[int, ...], tuple[int, ...]]
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)

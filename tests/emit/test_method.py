@@ -8,8 +8,8 @@ import torch
 
 import sslang
 from sslang.diagnostics import DiagnosticError
-from sslang.emit.graph import printed
 from sslang.emit.method import Method
+from sslang.emit.printed import printed
 from sslang.emit.states import append_rows, initial_value
 from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import Clock

@@ -209,7 +209,8 @@ def outcome(folder: Path) -> str:
     if loaded is not None:
         _add(digest, loaded.payload["learner"])
     for line in (folder / "metrics.jsonl").read_text().splitlines():
-        row = {k: v for k, v in json.loads(line).items() if not k.startswith("time")}
+        # Later phases have names of their own before `time/`.
+        row = {k: v for k, v in json.loads(line).items() if "time" not in k.split("/")}
         digest.update(json.dumps(row, sort_keys=True).encode())
     return digest.hexdigest()
 

@@ -1,0 +1,18 @@
+"""Generated code as a person reads it."""
+
+from __future__ import annotations
+
+import re
+
+from sslang.emit.graph import Emitted
+from sslang.ops import PRIMITIVES
+
+
+def printed(emitted: Emitted) -> str:
+    """The code of an emitted graph as a person reads it: no clean-up of names, short paths."""
+    code = emitted.module.code.strip()
+    code = re.sub(r";  [\w ,=]+ = None$", "", code, flags=re.MULTILINE)
+    named = [p.lowering.rpartition(".")[2] for p in PRIMITIVES.values() if p.kind == "view"]
+    code = re.sub(rf"\bsslang_emit_views_\w+?_(?=({'|'.join(named)})\()", "views.", code)
+    code = re.sub(r"\bsslang_emit_tensors_", "tensors.", code)
+    return code.rstrip() + "\n"
