@@ -612,6 +612,8 @@ def test_prototypes_are_unit_rows_in_the_first_step_and_after_loading() -> None:
     weight = made.method.net("prototypes").value
     torch.testing.assert_close(weight.detach().norm(dim=1), ones)
     state = copy.deepcopy(made.state_dict())
+    made.load_state_dict(state)
+    assert torch.equal(weight, state["method"]["nets.prototypes.value"])  # to the bit
     state["method"]["nets.prototypes.value"] *= 3
     made.load_state_dict(state)
     torch.testing.assert_close(weight.detach().norm(dim=1), ones)
