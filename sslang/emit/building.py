@@ -13,6 +13,7 @@ from sslang.emit.nets.net import build_net
 from sslang.emit.selectors import matching
 from sslang.emit.states import Weight, initial_value, size_of
 from sslang.ir.program import AveragePlan, Program
+from sslang.processes.shards import own_part
 from sslang.types import Dim, Duration
 
 
@@ -28,8 +29,8 @@ class Average:
 
         Tensors are looked up at each step: a module may replace them (another memory format).
         """
-        targets = [p for ours, _ in self.pairs for p in ours.parameters()]
-        sources = [p for _, theirs in self.pairs for p in theirs.parameters()]
+        targets = [own_part(p) for ours, _ in self.pairs for p in ours.parameters()]
+        sources = [own_part(p) for _, theirs in self.pairs for p in theirs.parameters()]
         average_(targets, sources, momentum)
         if self.plan.buffers:
             average_(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
+
+from sslang.processes.group import Processes
 
 
 @dataclass(frozen=True)
@@ -36,3 +41,65 @@ class Piece:
 
     tensor: Tensor
     at: Rows
+
+
+def own_part(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor, in the same memory, without gradient."""
+    tensor = tensor.detach()
+    to_local = getattr(tensor, "to_local", None)  # torch's DTensor, slow to import for its name
+    return tensor if to_local is None else to_local()
+
+
+def place_of(tensor: Tensor) -> Rows | None:
+    """Which rows of a tensor this process holds; None for all of it."""
+    mesh = getattr(tensor, "device_mesh", None)
+    if mesh is None:
+        return None
+    found = rows_of(tensor.shape[0], mesh.get_local_rank(), mesh.size())
+    assert len(own_part(tensor)) == found.count, "FSDP2 cuts along the first axis, as chunk does"
+    return found
+
+
+class Pieces(ABC):
+    """All rows of a tensor, kept in pieces."""
+
+    @abstractmethod
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Rows `start` .. `stop`."""
+
+    @abstractmethod
+    def whole(self) -> Tensor:
+        """All of them."""
+
+
+def replaced(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Plain values with `change` made to what is neither a dict, a list nor a tuple."""
+    if isinstance(value, dict):
+        return type(value)((key, replaced(item, change)) for key, item in value.items())
+    if type(value) in (list, tuple):
+        return type(value)(replaced(item, change) for item in value)
+    return change(value)
+
+
+def gathered(value: Any, processes: Processes) -> Any:
+    """Plain values with every piece made whole, on the CPU; called by all processes."""
+
+    def change(item: Any) -> Any:
+        if not isinstance(item, Piece):
+            return item
+        counts = [rows_of(item.at.total, r, processes.count).count for r in range(processes.count)]
+        return processes.gather(item.tensor, counts).cpu()
+
+    return replaced(value, change)
+
+
+def whole(value: Any) -> Any:
+    """Plain values with every tensor that is kept in pieces made whole."""
+    return replaced(value, lambda item: item.whole() if isinstance(item, Pieces) else item)
+
+
+def cut(value: Tensor | Pieces, at: Rows | None) -> Tensor:
+    """The rows `at` of a tensor; all of it for None."""
+    if isinstance(value, Tensor):
+        return value if at is None else value[at.start : at.stop]
+    return value.whole() if at is None else value.rows(at.start, at.stop)

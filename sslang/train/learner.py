@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.emit.method import Method
-from sslang.emit.selectors import matching
 from sslang.emit.split.limits import limits_of, micro_batch_problem, processes_problem
 from sslang.emit.split.step import Images, SplitStep
 from sslang.ir.partition import Unsplittable
 from sslang.ir.program import Program
-from sslang.model.recipe import AdamW, Group, Lars, Recipe, Sgd, TensorNorm
+from sslang.model.recipe import Recipe, TensorNorm
 from sslang.ops.schedules import Clock, value_at
 from sslang.passes import PIPELINE, Pass
 from sslang.processes.group import ALONE, Processes
 from sslang.processes.rows import shares
-from sslang.train.optimizers import LarsRule, clip_gradients, make_optimizer
-
-_SCHEDULED = ("lr", "weight_decay", "momentum")
+from sslang.processes.shards import gathered
+from sslang.train.groups import optimizer_of, parameter_groups
+from sslang.train.optimizers import Norms, clip_gradients
+from sslang.train.own import OwnParameters
+from sslang.train.state import (
+    restored_optimizer,
+    restored_tensors,
+    state_of_optimizer,
+    state_of_tensors,
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,9 @@ class Learner:
 
     A step may be split: over `processes`, each of which is given its own rows of the batch, and
     over micro-batches of `micro_batch` images. Neither changes what is computed; DiagnosticError
-    E740-E743 where the spec does not allow it.
+    E740-E743 where the spec does not allow it. With `shard`, the processes hold the parameters of
+    nets, their gradients and the optimizer's state together (FSDP2), and layers of at least so
+    many bytes are made whole one at a time.
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class Learner:
         passes: tuple[Pass, ...] = PIPELINE,
         processes: Processes = ALONE,
         micro_batch: int | None = None,
+        shard: int | None = None,
     ) -> None:
         recipe = program.spec.recipe
         assert recipe is not None, "the program has no recipe"
@@ -83,17 +92,42 @@ class Learner:
         self.method = Method(
             program, seed, dims=dims, weights=weights, passes=passes, device=device, dtype=dtype
         )
-        if channels_last:
-            self.method.nets.to(memory_format=torch.channels_last)
         self.method.train()
-        self.groups = parameter_groups(self.method, program)
-        self.optimizer = _optimizer(recipe, self.groups)
-        self._parameters = [p for _, p in self.method.trained()]
         self.processes = processes
+        self.sharded = shard is not None
+        if shard is not None:
+            self._shard(shard)
+        elif channels_last:
+            self.method.nets.to(memory_format=torch.channels_last)
+        self.groups = parameter_groups(self.method, program)
+        self.own = OwnParameters(p for _, p in self.method.trained())
+        self._norms = Norms(self.own.places, processes)
+        self.optimizer = optimizer_of(recipe, self.groups, self.own, self._norms)
         self.unit = 1
         self.split: SplitStep | None = None
         if not processes.alone or micro_batch is not None:
             self.split = self._splitting(micro_batch)
+
+    def _shard(self, unit_bytes: int) -> None:
+        """Share the parameters of the nets out over the processes."""
+        from sslang.emit.nets.sharded import shard  # half a second to import
+
+        assert not self.processes.alone, "nobody to share parameters with"
+        for plan in self.program.nets:
+            net = self.method.net(plan.name)
+            if any(True for _ in net.parameters()):
+                shard(net, self.processes, unit_bytes=unit_bytes)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Within, nets are applied without a word to the others; called by all processes."""
+        if not self.sharded:
+            yield
+            return
+        from sslang.emit.nets.sharded import gathered_parameters
+
+        with gathered_parameters(self.method.nets):
+            yield
 
     def _splitting(self, micro_batch: int | None) -> SplitStep:
         """The step in parts. Raises DiagnosticError where there can be none."""
@@ -181,9 +215,11 @@ class Learner:
             rows = self.split.rows_of_embedding(clock)
             counts = tuple(rows * n for n in images.counts) if rows else None
         self._freeze(clock)
+        self.own.take_gradients()
         clip = self.recipe.clip
         if clip is not None:
-            clip_gradients(self._parameters, clip.limit, isinstance(clip, TensorNorm))
+            per_tensor = isinstance(clip, TensorNorm)
+            clip_gradients(self.own, clip.limit, per_tensor, self._norms)
         scheduled = self._schedule(clock)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -212,17 +248,34 @@ class Learner:
             return self.method.features(pixels, sizes).float()
 
     def state_dict(self) -> dict[str, Any]:
-        """All of the state of a run but its position in the data, which is the step."""
+        """All of the state of a run but its position in the data, which is the step.
+
+        Of a tensor that the processes share out, it has the `Piece` that this one holds.
+        """
         return {
             "step": self.step,
-            "method": self.method.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "method": state_of_tensors(self.method.state_dict()),
+            "optimizer": state_of_optimizer(self.optimizer, self.own),
         }
 
+    def whole_state_dict(self) -> dict[str, Any]:
+        """The state with no tensor in pieces; called by all processes."""
+        state: dict[str, Any] = gathered(self.state_dict(), self.processes)
+        return state
+
+    def whole_nets(self) -> dict[str, Tensor]:
+        """The state of the nets with no tensor in pieces; called by all processes."""
+        own = state_of_tensors(self.method.nets.state_dict())
+        nets: dict[str, Tensor] = gathered(own, self.processes)
+        return nets
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.method.load_state_dict(state["method"])
+        """Go on from a state, of which this process takes what it holds."""
+        self.method.load_state_dict(restored_tensors(state["method"], self.method.state_dict()))
         self.method.constrain()
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(
+            restored_optimizer(state["optimizer"], self.optimizer, self.own)
+        )
         self.step = int(state["step"])
 
     def precision(self) -> AbstractContextManager[Any]:
@@ -250,61 +303,3 @@ def steps_per_epoch(recipe: Recipe, images: int) -> int:
     if recipe.last_batch == "drop":
         return images // recipe.batch
     return -(-images // recipe.batch)
-
-
-@dataclass(frozen=True)
-class GroupPlan:
-    """Parameters that share their numbers, each number perhaps a schedule."""
-
-    names: tuple[str, ...]
-    parameters: tuple[nn.Parameter, ...]
-    numbers: Mapping[str, Any]
-    adapt: bool
-
-
-def parameter_groups(method: Method, program: Program) -> list[GroupPlan]:
-    """The trained parameters by their settings; of the recipe's groups a later one wins."""
-    recipe = program.spec.recipe
-    assert recipe is not None
-    base = {n: getattr(recipe.optimizer, n) for n in _SCHEDULED if hasattr(recipe.optimizer, n)}
-    chosen = [(g, matching(g.selector, method.nets, program)) for g in recipe.groups]
-    grouped: dict[tuple[int, ...], list[tuple[str, nn.Parameter]]] = {(): []}
-    for name, parameter in method.trained():
-        key = tuple(i for i, (_, names) in enumerate(chosen) if name in names)
-        grouped.setdefault(key, []).append((name, parameter))
-    return [
-        _group([chosen[i][0] for i in key], members, base)
-        for key, members in grouped.items() if members
-    ]  # fmt: skip
-
-
-def _group(
-    settings: list[Group], members: list[tuple[str, nn.Parameter]], base: Mapping[str, Any]
-) -> GroupPlan:
-    numbers, adapt = dict(base), True
-    for group in settings:
-        for name in _SCHEDULED:
-            if getattr(group, name) is not None:
-                numbers[name] = getattr(group, name)
-        adapt = adapt if group.adapt is None else group.adapt
-    return GroupPlan(tuple(n for n, _ in members), tuple(p for _, p in members), numbers, adapt)
-
-
-def _optimizer(recipe: Recipe, groups: list[GroupPlan]) -> torch.optim.Optimizer:
-    listed = [{"params": list(g.parameters), "weight_decay": 0.0, "adapt": g.adapt} for g in groups]
-    match recipe.optimizer:
-        case Sgd(momentum=momentum, nesterov=nesterov):
-            return make_optimizer("sgd", listed, momentum=momentum, nesterov=nesterov)
-        case AdamW(beta1=beta1, beta2=beta2, eps=eps):
-            return make_optimizer("adamw", listed, betas=(beta1, beta2), eps=eps)
-        case Lars() as lars:
-            rule = LarsRule(
-                rate_inside=lars.rate_inside,
-                decay_in_gradient=not lars.separate_norms,
-                clip=lars.clip,
-                zero_norm="plain" if lars.separate_norms else "decayed",
-                trust=lars.trust,
-                eps=lars.eps,
-            )
-            return make_optimizer("lars", listed, momentum=lars.momentum, rule=rule)
-    raise AssertionError(recipe.optimizer)

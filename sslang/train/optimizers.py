@@ -9,6 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from sslang.processes.group import ALONE, Processes
+
 
 @dataclass(frozen=True)
 class LarsRule:
@@ -39,6 +41,27 @@ LARS_RULES: dict[str, LarsRule] = {
 }
 
 
+class Norms:
+    """2-norms of tensors that go with parameters: of `pieces`, that of all processes' together."""
+
+    def __init__(self, pieces: Iterable[Tensor] = (), processes: Processes = ALONE) -> None:
+        self._pieces = {id(parameter) for parameter in pieces}
+        self._processes = processes
+
+    def of(self, tensors: Sequence[Tensor], parameters: Sequence[Tensor]) -> Tensor:
+        """[n], of tensors that belong to these parameters; called by all processes alike."""
+        norms = torch.stack(torch._foreach_norm(list(tensors)))
+        pieces = [id(parameter) in self._pieces for parameter in parameters]
+        if not any(pieces):
+            return norms
+        squares = norms.square()
+        self._processes.sum_([squares])
+        return torch.where(torch.tensor(pieces, device=norms.device), squares.sqrt(), norms)
+
+
+WHOLE = Norms()
+
+
 @torch.no_grad()
 def lars_update(
     params: list[Tensor],
@@ -50,6 +73,7 @@ def lars_update(
     weight_decay: float,
     adapt: bool,
     rule: LarsRule,
+    norms: Norms = WHOLE,
 ) -> None:
     """One step of LARS, in place on `params` and `velocities`; waits for no device.
 
@@ -57,7 +81,7 @@ def lars_update(
     """
     updates = grads
     if adapt:
-        updates = _adapted(params, grads, rate, weight_decay, rule)
+        updates = _adapted(params, grads, rate, weight_decay, rule, norms)
     elif weight_decay:
         updates = list(torch._foreach_add(grads, params, alpha=weight_decay))
     torch._foreach_mul_(velocities, momentum)
@@ -71,13 +95,13 @@ def _adapted(
     rate: float,
     weight_decay: float,
     rule: LarsRule,
+    norms: Norms,
 ) -> list[Tensor]:
     """The updates ratio * (g + wd * p) of `LarsRule`."""
     measured = grads
     if rule.decay_in_gradient:
         measured = list(torch._foreach_add(grads, params, alpha=weight_decay))
-    param_norms = torch.stack(torch._foreach_norm(params))
-    grad_norms = torch.stack(torch._foreach_norm(measured))
+    param_norms, grad_norms = norms.of(params, params), norms.of(measured, params)
     extra = rule.eps if rule.decay_in_gradient else rule.eps + weight_decay * param_norms
     ratios = rule.trust * param_norms / (grad_norms + extra)
     if rule.clip:
@@ -110,8 +134,9 @@ class Lars(torch.optim.Optimizer):
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         adapt: bool = True,
+        norms: Norms = WHOLE,
     ) -> None:
-        self.rule = rule
+        self.rule, self.norms = rule, norms
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "adapt": adapt}
         super().__init__(params, defaults)
 
@@ -134,6 +159,7 @@ class Lars(torch.optim.Optimizer):
                 weight_decay=group["weight_decay"],
                 adapt=group["adapt"],
                 rule=self.rule,
+                norms=self.norms,
             )
 
 
@@ -146,16 +172,17 @@ def make_optimizer(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     rule: LarsRule | None = None,
+    norms: Norms = WHOLE,
 ) -> torch.optim.Optimizer:
     """An optimiser over `groups`: {"params": tensors, "weight_decay": float, "adapt": bool}.
 
     The rate of each group, `lr`, starts at 0 and is set before every step, as is any other
-    scheduled value. `adapt` matters to LARS alone, which needs its `rule`.
+    scheduled value. `adapt` and `norms` matter to LARS alone, which needs its `rule`.
     """
     copies = [dict(group) for group in groups]
     if kind == "lars":
         assert rule is not None, "LARS is several optimisers: name the rule"
-        return Lars(copies, rule, momentum=momentum)
+        return Lars(copies, rule, momentum=momentum, norms=norms)
     for group in copies:
         group.pop("adapt", None)
     if kind == "sgd":
@@ -167,16 +194,19 @@ def make_optimizer(
 
 
 @torch.no_grad()
-def clip_gradients(params: Iterable[Tensor], max_norm: float, per_tensor: bool) -> Tensor:
+def clip_gradients(
+    params: Iterable[Tensor], max_norm: float, per_tensor: bool, norms: Norms = WHOLE
+) -> Tensor:
     """Scale gradients down in place to a 2-norm of `max_norm`: together, or each alone (DINO).
 
     Returns the norm of all gradients before, a scalar tensor; waits for no device.
     """
-    grads = [p.grad for p in params if p.grad is not None]
+    moved = [p for p in params if p.grad is not None]
+    grads = [p.grad for p in moved if p.grad is not None]
     if not grads:
         return torch.zeros(())
-    norms = torch.stack(torch._foreach_norm(grads))
-    total: Tensor = torch.linalg.vector_norm(norms)
-    scales = (max_norm / ((norms if per_tensor else total) + 1e-6)).clamp(max=1.0)
+    lengths = norms.of(grads, moved)
+    total: Tensor = torch.linalg.vector_norm(lengths)
+    scales = (max_norm / ((lengths if per_tensor else total) + 1e-6)).clamp(max=1.0)
     torch._foreach_mul_(grads, list(scales.unbind()) if per_tensor else scales)
     return total

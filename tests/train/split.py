@@ -33,11 +33,12 @@ def learn(
     dtype: torch.dtype = torch.float64,
     compile_with: str | None = None,
     before_last: Callable[[], None] | None = None,
+    shard: int | None = None,
 ) -> dict[str, Any]:
     """Losses and state after some steps; `batches` are sizes other than the recipe's."""
     learner = Learner(
         program, images=IMAGES, classes=4, dtype=dtype, processes=processes,
-        micro_batch=micro_batch,
+        micro_batch=micro_batch, shard=shard,
     )  # fmt: skip
     if compile_with is not None:
         learner.compile(backend=compile_with)
@@ -55,4 +56,4 @@ def learn(
             pixels[mine], sizes[mine], index=index[mine], label=index[mine] % 4, batch=batch
         )
         losses.append(report.loss)
-    return {"losses": torch.stack(losses), "state": learner.state_dict()}
+    return {"losses": torch.stack(losses), "state": learner.whole_state_dict()}

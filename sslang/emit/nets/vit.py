@@ -16,6 +16,23 @@ from sslang.emit.nets.paths import dropped, rate_at
 from sslang.emit.nets.positions import interpolated, sincos_positions
 
 
+class DroppedBlock(Block):
+    """timm's block with its keys, whose branches are dropped by numbers that are given."""
+
+    def forward(
+        self,
+        x: Tensor,
+        attn_mask: Tensor | None = None,
+        rate: float = 0.0,
+        drops: Tensor | None = None,
+    ) -> Tensor:
+        """Tokens [B, N, width] to the same. `drops` [B, 2] are for attention and MLP, at `rate`."""
+        attended = self.attn(self.norm1(x), attn_mask=attn_mask)
+        x = x + (attended if drops is None else dropped(attended, rate, drops[:, 0]))
+        out: Tensor = self.mlp(self.norm2(x))
+        return x + (out if drops is None else dropped(out, rate, drops[:, 1]))
+
+
 class ClassTokenTransformer(VisionTransformer):
     """timm's transformer with its keys, for square images of any size that patches tile."""
 
@@ -73,10 +90,10 @@ class ClassTokenTransformer(VisionTransformer):
     ) -> Tensor:
         for at, block in enumerate(self.blocks):
             if drops is None:
-                x = block(x) if mask is None else block(x, attn_mask=mask)
+                x = block(x, mask)
                 continue
             rate = rate_at(at, len(self.blocks), drop_path)
-            x = _dropped_block(block, x, rate, drops[:, 2 * at : 2 * at + 2], mask)
+            x = block(x, mask, rate, drops[:, 2 * at : 2 * at + 2])
         out: Tensor = self.norm(x)
         return out
 
@@ -87,16 +104,6 @@ class ClassTokenTransformer(VisionTransformer):
         patches = self.patch_embed(x)
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), patches], dim=1)
         return tokens + interpolated(self.pos_embed, side)
-
-
-def _dropped_block(
-    block: nn.Module, x: Tensor, rate: float, drops: Tensor, mask: Tensor | None
-) -> Tensor:
-    assert isinstance(block, Block)
-    attended = block.norm1(x)
-    attended = block.attn(attended) if mask is None else block.attn(attended, attn_mask=mask)
-    x = x + dropped(attended, rate, drops[:, 0])
-    return x + dropped(block.mlp(block.norm2(x)), rate, drops[:, 1])
 
 
 def vit(
@@ -130,6 +137,7 @@ def vit(
         num_heads=heads,
         mlp_ratio=mlp_ratio,
         norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        block_fn=DroppedBlock,
     )
     net.patch_embed.strict_img_size = False
     if position == "sincos":

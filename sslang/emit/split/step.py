@@ -29,6 +29,7 @@ from sslang.ir.partition import partition
 from sslang.ops.schedules import Clock, value_at
 from sslang.processes.group import Processes
 from sslang.processes.rows import shares
+from sslang.processes.shards import place_of
 from sslang.types import Dim, Size
 
 Pairs = list[tuple[Tensor, Tensor | None]]
@@ -67,7 +68,8 @@ class SplitStep:
         self.method = method
         self.sums: GradientSum | None = None
         if not processes.alone:
-            self.sums = GradientSum([p for _, p in method.trained()], processes)
+            kept_whole = [p for _, p in method.trained() if place_of(p) is None]
+            self.sums = GradientSum(kept_whole, processes)  # of the others, FSDP2 sums them
         self.processes = processes
         self.micro_batch = micro_batch
         self.unit = limits.unit

@@ -1,0 +1,69 @@
+"""The state of a learner as plain values, and back: whole tensors, and pieces of shared ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sslang.processes.shards import Piece, Pieces, Rows, cut, own_part, place_of
+from sslang.train.own import OwnParameters
+
+
+def state_of_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor | Piece]:
+    """Tensors by name, of shared ones the piece that this process holds."""
+    return {name: _piece(own_part(value), place_of(value)) for name, value in state.items()}
+
+
+def restored_tensors(state: Mapping[str, Any], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of a loaded state, what goes where the tensors of `like` are."""
+    found = {n: cut(v, place_of(like[n])) if n in like else v for n, v in state.items()}
+    if all(place_of(tensor) is None for tensor in like.values()):
+        return found
+    from sslang.emit.nets.sharded import placed_like  # half a second to import
+
+    return {n: placed_like(v, like[n]) if n in like else v for n, v in found.items()}
+
+
+def state_of_optimizer(optimizer: torch.optim.Optimizer, own: OwnParameters) -> dict[str, Any]:
+    """The optimizer's state; tensors as large as a shared parameter are pieces as it is."""
+    state = optimizer.state_dict()
+    return {**state, "state": {
+        number: {n: _piece(v, _place(v, parameter, own)) for n, v in values.items()}
+        for parameter, number, values in _numbered(optimizer, state)
+    }}  # fmt: skip
+
+
+def restored_optimizer(
+    state: Mapping[str, Any], optimizer: torch.optim.Optimizer, own: OwnParameters
+) -> dict[str, Any]:
+    """Of a loaded state, what goes with the parameters of this process."""
+    return {**state, "state": {
+        number: {n: _own(v, own.places.get(parameter)) for n, v in values.items()}
+        for parameter, number, values in _numbered(optimizer, state)
+    }}  # fmt: skip
+
+
+def _numbered(
+    optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
+) -> list[tuple[nn.Parameter, int, Mapping[str, Any]]]:
+    """Parameter, its number in the state, and what there is of it."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    return [(parameters[number], number, values) for number, values in state["state"].items()]
+
+
+def _place(value: Any, parameter: nn.Parameter, own: OwnParameters) -> Rows | None:
+    as_large = isinstance(value, Tensor) and value.shape == parameter.shape
+    return own.places.get(parameter) if as_large else None
+
+
+def _own(value: Any, place: Rows | None) -> Any:
+    if isinstance(value, Pieces) or (isinstance(value, Tensor) and value.dim()):
+        return cut(value, place)
+    return value  # the count of steps, say
+
+
+def _piece(value: Any, place: Rows | None) -> Any:
+    return value if place is None else Piece(value, place)
