@@ -64,6 +64,7 @@ def _rows(ctx: click.Context, param: click.Parameter, text: str | None) -> Micro
 @click.option("--rendezvous", metavar="HOST:PORT", help="Where the machines meet: on one of them.")
 @click.option("--micro-batch", callback=_rows, metavar="N|auto",
               help="Rows of the batch that a process computes at a time.")  # fmt: skip
+@click.option("--shard", is_flag=True, help="Several processes hold the nets together (FSDP2).")
 @click.option("--tracking", metavar="URI", help="An MLflow URI, or `off`.")
 @click.option("--save-every", type=float, default=60.0, show_default=True, metavar="SECONDS",
               help="How often to save a checkpoint.")  # fmt: skip
@@ -90,6 +91,7 @@ def command(
     nodes: int | None,
     rendezvous: str | None,
     micro_batch: MicroBatch,
+    shard: bool,
     tracking: str | None,
     save_every: float,
     dry_run: bool,
@@ -106,17 +108,23 @@ def command(
         raise click.UsageError("--nodes goes with --rendezvous, where the machines meet")
     if (nodes is not None or rendezvous is not None) and processes is None:
         raise click.UsageError("--nodes and --rendezvous go with --processes, on each machine")
+    if shard and compile_:
+        raise click.UsageError("--shard does not go with --compile")
+    if shard and micro_batch == "auto":
+        raise click.UsageError("--shard goes with a number of rows: --micro-batch N")
     starts = (processes or 1) * (nodes or 1) > 1 and environment.REPORTS not in os.environ
     if starts:
         environment.refuse_second_start(os.environ, nodes or 1)
     place = Place() if starts else environment.find(os.environ)
+    if shard and not starts and place.count == 1:
+        raise click.UsageError("--shard goes with several processes: add --processes N")
     share_cores(place)
     request = Request(spec, overrides, recipe, resume, phase, begun, dry_run, json_)
     options = RunOptions(
         seed=seed, device=device, workers=workers, out=out,
         precision="bfloat16" if precision == "bfloat16" else "float32",
         compile=compile_, channels_last=channels_last, tracking=tracking, save_every=save_every,
-        quiet=quiet or json_, verbose=verbose, micro_batch=micro_batch,
+        quiet=quiet or json_, verbose=verbose, micro_batch=micro_batch, shard=shard,
     )  # fmt: skip
     if starts:
         assert processes is not None

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from sslang.processes.group import Processes
 
+UNIT_BYTES = 4 * 2**20  # of parameters: a layer that is smaller is gathered with those around it
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -93,7 +95,7 @@ def gathered(value: Any, processes: Processes) -> Any:
     return replaced(value, change)
 
 
-def whole(value: Any) -> Any:
+def made_whole(value: Any) -> Any:
     """Plain values with every tensor that is kept in pieces made whole."""
     return replaced(value, lambda item: item.whole() if isinstance(item, Pieces) else item)
 

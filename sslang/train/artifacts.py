@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from sslang.data.batches import Batch
-from sslang.emit.nets.net import Net
 from sslang.emit.printed import printed
 from sslang.ir.graph import APPLY
 from sslang.ir.picture import graph_svg
@@ -91,9 +91,15 @@ def write_curve(folder: RunFolder, recorder: Recorder, title: str) -> None:
 
 
 def write_encoder(
-    folder: RunFolder, recorder: Recorder, learner: Learner, phase: str
+    folder: RunFolder,
+    recorder: Recorder,
+    learner: Learner,
+    nets: Mapping[str, Tensor],
+    phase: str,
 ) -> Path | None:
     """The encoders that `features` reads, for other programs; the first, None where there is none.
+
+    `nets` are the tensors of all nets.
 
     One is in `encoder`; of several each is in a folder of its name.
     """
@@ -101,7 +107,8 @@ def write_encoder(
     written = []
     for plan in found:
         name = "encoder" if len(found) == 1 else f"encoder_{plan.name}"
-        written.append(_write_encoder(folder, recorder, learner, plan, _of_phase(name, phase)))
+        title = _of_phase(name, phase)
+        written.append(_write_encoder(folder, recorder, learner, nets, plan, title))
     return written[0] if written else None
 
 
@@ -117,10 +124,14 @@ def _encoders(learner: Learner) -> list[NetPlan]:
 
 
 def _write_encoder(
-    folder: RunFolder, recorder: Recorder, learner: Learner, plan: NetPlan, title: str
+    folder: RunFolder,
+    recorder: Recorder,
+    learner: Learner,
+    nets: Mapping[str, Tensor],
+    plan: NetPlan,
+    title: str,
 ) -> Path:
-    program, net = learner.program, learner.method.net(plan.name)
-    assert isinstance(net, Net)
+    program, prefix = learner.program, f"{plan.name}.0."
     path, arguments = plan.stages[0]
     config = {
         "architecture": path,
@@ -129,7 +140,7 @@ def _write_encoder(
         "spec_hash": program.spec.hash,
         "input": _input(learner),
     }
-    state = {k: v for k, v in net[0].state_dict().items() if isinstance(v, torch.Tensor)}
+    state = {k.removeprefix(prefix): v for k, v in nets.items() if k.startswith(prefix)}
     target = folder.artifacts / title
     export_encoder(target, state, config)
     recorder.artifact(target)

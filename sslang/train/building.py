@@ -11,6 +11,7 @@ from torch import Tensor
 from sslang.data.batches import Batches
 from sslang.ir.program import Program
 from sslang.processes.group import ALONE, Processes
+from sslang.processes.shards import UNIT_BYTES
 from sslang.train.data import Data
 from sslang.train.learner import Learner
 from sslang.train.memory import naming_memory, rows_that_fit
@@ -57,6 +58,7 @@ def _learner(
             channels_last=options.channels_last,
             processes=processes,
             micro_batch=micro_batch,
+            shard=UNIT_BYTES if options.shard and not processes.alone else None,
         )
 
 

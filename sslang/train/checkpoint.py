@@ -5,6 +5,10 @@ A checkpoint is `step-00000120.pt` and, beside it, `step-00000120.pt.sha256` in 
 first, so that a file under its own name always has one. The digest is that of the bytes as
 torch produced them, not as the disk returned them. Older checkpoints are removed only when
 the new one is in place.
+
+Where processes hold tensors together, each writes the pieces that it holds: those of the second
+of four go to `step-00000120.part-2-of-4.pt`, with a digest of its own. The checkpoint is whole
+when all its files are, and come from one save.
 """
 
 from __future__ import annotations
@@ -22,14 +26,34 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
+from torch import Tensor
 
 from sslang.diagnostics import Diagnostic, DiagnosticError
+from sslang.processes.shards import Piece, Pieces, replaced, rows_of
 from sslang.track.files import sync_directory, write_atomic
 from sslang.train.leaves import tensors_in
 
 _NAME = re.compile(r"step-(\d{8,})\.pt")
+_PART = re.compile(r"\.part-(\d+)-of-(\d+)\.pt")  # within the name of a file, or of its digest
+_PIECE = "\0piece"  # no name of a tensor or a setting
 # Subclasses are not plain: numpy's float64 is a float, and loading refuses it.
 _PLAIN = (bool, int, float, str, bytes, type(None), torch.Tensor, torch.nn.Parameter)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which file of a checkpoint: `number` of `count`, from 1; `save` names this save."""
+
+    number: int = 1
+    count: int = 1
+    save: str = ""
+
+    @property
+    def is_first(self) -> bool:
+        return self.number == 1
+
+
+ALL = Part()
 
 
 @dataclass(frozen=True)
@@ -42,25 +66,28 @@ class Loaded:
     warnings: tuple[Diagnostic, ...] = ()
 
 
-def save(folder: Path, step: int, payload: dict[str, Any], *, keep: int = 2) -> Path:
+def save(
+    folder: Path, step: int, payload: dict[str, Any], *, keep: int = 2, part: Part = ALL
+) -> Path:
     """Save `payload` as the checkpoint of `step`; only the newest `keep` (>= 2) stay.
 
-    `payload` holds tensors and plain values (None, numbers, text, bytes, and lists, tuples
-    and dicts of them), so that loading needs no unpickling of code. Raises TypeError for
-    anything else, and DiagnosticError E713 where the disk does not take the file: nothing
-    partial is left then, and the checkpoints before it are as they were.
+    `payload` holds tensors, pieces of tensors and plain values (None, numbers, text, bytes, and
+    lists, tuples and dicts of them), so that loading needs no unpickling of code. Of a `part` but
+    the first, the pieces alone are written. Raises TypeError for anything else, and
+    DiagnosticError E713 where the disk does not take the file: nothing partial is left then, and
+    the checkpoints before it are as they were.
     """
     assert keep >= 2, "one checkpoint is not enough: the newest may turn out damaged"
     _refuse_objects(payload, "payload")
-    target = folder / f"step-{step:08}.pt"
+    target = _path(folder, step, part)
     temporary = folder / f".{target.name}.tmp"
     writer = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder)
+        _remove_leftovers(folder, part)
         with temporary.open("wb") as file:
             writer = _HashingWriter(file)
-            torch.save({"step": step, "payload": payload}, cast(IO[bytes], writer))
+            torch.save(_content(step, payload, part), cast(IO[bytes], writer))
             file.flush()
             os.fsync(file.fileno())
         # A checkpoint of this step that is replaced stays valid until the rename.
@@ -75,26 +102,122 @@ def save(folder: Path, step: int, payload: dict[str, Any], *, keep: int = 2) -> 
         if failure is None:
             raise
         raise _no_room(folder, step, payload, failure) from error
-    _remove_old(folder, keep)
+    if part.is_first:
+        _remove_old(folder, keep)
     return target
 
 
-def load(path: Path) -> Loaded:
-    """The checkpoint in the file `path`, its tensors on the CPU.
+def _content(step: int, payload: dict[str, Any], part: Part) -> dict[str, Any]:
+    """What a file holds: a piece stands in a list of its own, and its number in the payload."""
+    pieces: list[tuple[int, Tensor]] = []
 
-    Raises DiagnosticError E711 where the file is missing, damaged or no checkpoint.
+    def change(item: Any) -> Any:
+        if not isinstance(item, Piece):
+            return item
+        pieces.append((item.at.total, item.tensor))
+        return {_PIECE: len(pieces) - 1}
+
+    named = replaced(payload, change)
+    return {
+        "step": step,
+        "part": [part.number, part.count, part.save],
+        "payload": named if part.is_first else None,
+        "pieces": pieces,
+    }
+
+
+def load(path: Path) -> Loaded:
+    """The checkpoint in the file `path`, its tensors on the CPU; those in pieces are `Pieces`.
+
+    Raises DiagnosticError E711 where a file of it is missing, damaged or of another save.
     """
+    content = _read(path)
+    number, count, name = content.get("part", [1, 1, ""])
+    if number != 1:
+        raise _damaged(path, "it is a part of a checkpoint, not its first file")
+    parts = _Parts(path, count, name, {1: content.get("pieces", [])})
+    for other in range(2, count + 1):
+        _check(parts.path(other))
+    payload = _in_pieces(content["payload"], parts)
+    return Loaded(path, content["step"], payload)
+
+
+def _in_pieces(value: Any, parts: _Parts) -> Any:
+    if type(value) is dict and set(value) == {_PIECE}:
+        return _Kept(parts, value[_PIECE])
+    if isinstance(value, dict):
+        return type(value)((key, _in_pieces(item, parts)) for key, item in value.items())
+    if type(value) in (list, tuple):
+        return type(value)(_in_pieces(item, parts) for item in value)
+    return value
+
+
+def _check(path: Path) -> None:
+    """Raise E711 unless the file is there, with the bytes that were written."""
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest not in (known := _digests(path)):
             raise _damaged(path, "its SHA-256 differs" if known else "its .sha256 is missing")
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        return Loaded(path, content["step"], content["payload"])
+    except OSError as error:
+        raise _damaged(path, f"{error.strerror or error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    _check(path)
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content["payload"], content["step"]
     except OSError as error:
         raise _damaged(path, f"{error.strerror or error}") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
         raise _damaged(path, f"{error}".partition("\n")[0]) from error
+    return content
+
+
+class _Parts:
+    """The files of a checkpoint, each read when something is wanted of it."""
+
+    def __init__(
+        self, path: Path, count: int, save: str, read: dict[int, list[tuple[int, Tensor]]]
+    ) -> None:
+        self.count = count
+        self._path, self._save, self._found = path, save, read
+
+    def path(self, number: int) -> Path:
+        if number == 1:
+            return self._path
+        stem = self._path.name.removesuffix(".pt")
+        return self._path.with_name(f"{stem}.part-{number}-of-{self.count}.pt")
+
+    def pieces(self, number: int) -> list[tuple[int, Tensor]]:
+        if number not in self._found:
+            content = _read(self.path(number))
+            if content["part"] != [number, self.count, self._save]:
+                raise _damaged(self.path(number), "it comes from another save than the others")
+            self._found[number] = content["pieces"]
+        return self._found[number]
+
+
+class _Kept(Pieces):
+    """A tensor whose pieces are in the parts of a checkpoint, there under a number."""
+
+    def __init__(self, parts: _Parts, number: int) -> None:
+        self._parts, self._number = parts, number
+        self._total = parts.pieces(1)[number][0]
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        found = []
+        for part in range(1, self._parts.count + 1):
+            place = rows_of(self._total, part - 1, self._parts.count)
+            low, high = max(start, place.start), min(stop, place.stop)
+            if low < high or (part == 1 and start == stop):  # no rows have a width, too
+                tensor = self._parts.pieces(part)[self._number][1]
+                found.append(tensor[max(0, low - place.start) : max(0, high - place.start)])
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+    def whole(self) -> Tensor:
+        return self.rows(0, self._total)
 
 
 def load_latest(folder: Path) -> Loaded | None:
@@ -160,6 +283,8 @@ def _refuse_objects(value: object, place: str) -> None:
         assert isinstance(value, list | tuple)
         for number, item in enumerate(value):
             _refuse_objects(item, f"{place}[{number}]")
+    elif type(value) is Piece:
+        _refuse_objects(value.tensor, f"{place}.tensor")
     else:
         raise TypeError(f"{place} is a {type(value).__name__}; a checkpoint holds plain values")
 
@@ -175,6 +300,11 @@ def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
         return []
     named = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
     return sorted((int(match[1]), path) for match, path in named if match)
+
+
+def _path(folder: Path, step: int, part: Part) -> Path:
+    tag = "" if part.is_first else f".part-{part.number}-of-{part.count}"
+    return folder / f"step-{step:08}{tag}.pt"
 
 
 def _digest_path(path: Path) -> Path:
@@ -193,15 +323,21 @@ def _write_digests(path: Path, digests: list[str]) -> None:
     write_atomic(_digest_path(path), "".join(lines))
 
 
-def _remove_leftovers(folder: Path) -> None:
+def _remove_leftovers(folder: Path, part: Part) -> None:
+    """What saves that were cut short have left, but for what others may be writing now."""
     for path in folder.glob(".step-*.tmp"):
-        path.unlink(missing_ok=True)
+        match = _PART.search(path.name)
+        number, count = (1, part.count) if match is None else (int(match[1]), int(match[2]))
+        if number == part.number or (part.is_first and count != part.count):
+            path.unlink(missing_ok=True)
 
 
 def _remove_old(folder: Path, keep: int) -> None:
     for _, path in _checkpoints(folder)[:-keep]:
-        path.unlink(missing_ok=True)
-        _digest_path(path).unlink(missing_ok=True)
+        stem = path.name.removesuffix(".pt")
+        for file in (path, *folder.glob(f"{stem}.part-*-of-*.pt")):
+            file.unlink(missing_ok=True)
+            _digest_path(file).unlink(missing_ok=True)
 
 
 def _no_room(folder: Path, step: int, payload: object, failure: OSError) -> DiagnosticError:

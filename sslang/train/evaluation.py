@@ -57,8 +57,9 @@ class Evaluator:
         return _labelled(self.train) and _labelled(self.test)
 
     def features(self, learner: Learner) -> Features:
-        train, train_labels = self._collected(learner, self.train)
-        test, test_labels = self._collected(learner, self.test)
+        with learner.whole():
+            train, train_labels = self._collected(learner, self.train)
+            test, test_labels = self._collected(learner, self.test)
         return Features(train, train_labels, test, test_labels)
 
     def _collected(self, learner: Learner, source: Source) -> tuple[Tensor, Tensor]:

@@ -118,6 +118,11 @@ class Learner:
             if any(True for _ in net.parameters()):
                 shard(net, self.processes, unit_bytes=unit_bytes)
 
+    @property
+    def in_pieces(self) -> bool:
+        """Whether the processes hold some tensor of the state together."""
+        return self.sharded
+
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Within, nets are applied without a word to the others; called by all processes."""

@@ -173,8 +173,7 @@ class Loop:
     def _agree(self, bad: int) -> tuple[bool, bool]:
         """Whether to stop and whether to save; raises at all where something failed at one."""
         first, saver, stopper = self.processes.is_first, self.saver, self.stopper
-        if first:
-            self._attempt(saver.check)
+        self._attempt(saver.check)
         due = first and stopper.save_due() and not saver.busy
         failed = 0 if self._failure is None else 1 + self.processes.rank
         signal, due_, bad, failed, skipped = self.processes.largest(
@@ -191,16 +190,14 @@ class Loop:
 
     def _save(self, watch: LossWatch) -> None:
         """No checkpoint of a run that has gone wrong."""
-        if self.processes.is_first:
-            self._attempt(self.saver.wait)
+        self._attempt(self.saver.wait)
         lost = not all_finite(self.learner)
-        bad, failed = self.processes.largest(
-            watch.bad(wait=True) or self.learner.step * lost, int(self._failure is not None)
-        )
+        mine = 0 if self._failure is None else 1 + self.processes.rank
+        bad, failed = self.processes.largest(watch.bad(wait=True) or self.learner.step * lost, mine)
         if bad:
             raise WentWrongError(bad - 1)
         if failed:
-            raise self._failure or ended_elsewhere(0, self.processes.count)
+            raise self._failure or ended_elsewhere(failed - 1, self.processes.count)
         self.saver.save(self.interval)
         self.stopper.saved()
 
@@ -244,7 +241,7 @@ def _rate(right: Tensor) -> float:
 
 def all_finite(learner: Learner) -> bool:
     """Whether every trained parameter is a number: a loss that is one may have spoilt them."""
-    parameters = [p.detach() for _, p in learner.method.trained()]
+    parameters = [p.detach() for p in learner.own]
     return bool(torch.stack([p.isfinite().all() for p in parameters]).all())
 
 

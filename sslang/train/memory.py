@@ -18,6 +18,7 @@ from sslang.data.batches import Batch
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.emit.split.limits import limits_of, micro_batch_problem
 from sslang.processes.group import Processes
+from sslang.processes.shards import own_part
 from sslang.train.learner import Learner
 from sslang.train.leaves import tensors_in
 
@@ -115,9 +116,9 @@ def _listed(sizes: Mapping[str, int]) -> list[str]:
 def held(learner: Learner) -> dict[str, int]:
     """Bytes of what stands in memory between steps, by what it is for."""
     method = learner.method
-    trained = [p for _, p in method.trained()]
+    trained = [p.detach() for p in learner.own]
     own = {p.data_ptr() for p in trained}
-    others = [*method.nets.parameters(), *method.nets.buffers()]
+    others = [own_part(t) for t in (*method.nets.parameters(), *method.nets.buffers())]
     nets = {t.data_ptr() for t in others}
     states = [b for b in method.buffers() if b.data_ptr() not in nets]
     return {

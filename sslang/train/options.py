@@ -24,7 +24,8 @@ class RunOptions:
     """What the command line offers beside the spec. `device` None means the best there is.
 
     `processes` compute the run together. `micro_batch` is how many rows of its batch a process
-    computes at a time: all for None, as many as memory takes for "auto".
+    computes at a time: all for None, as many as memory takes for "auto". With `shard` the processes
+    hold parameters, gradients and the optimizer's state together.
     """
 
     seed: int = 0
@@ -40,6 +41,7 @@ class RunOptions:
     verbose: bool = False
     processes: Processes = field(default_factory=_alone)
     micro_batch: MicroBatch = None
+    shard: bool = False
 
     def hash_of(self, spec_hash: str) -> str:
         """The hash of a run of a spec: another precision is another computation."""

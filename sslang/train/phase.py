@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from sslang.train.not_a_number import Inquest
 from sslang.train.options import RunOptions
 from sslang.train.skips import Skips
 from sslang.train.stopping import Stopping
-from sslang.train.together import at_first
+from sslang.train.together import at_all, at_first
 from sslang.train.writer import CheckpointWriter
 
 
@@ -57,8 +58,8 @@ class PhaseLog:
 class Phase:
     """One phase of a session.
 
-    `recorder` and `writer` are those of the first process and None elsewhere. `offset` counts the
-    steps of the phases before, whose nets are `carried`.
+    `recorder` is that of the first process and None elsewhere. `offset` counts the steps of the
+    phases before, whose nets are `carried`.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Phase:
     data: Data
     learner: Learner
     recorder: Recorder | None
-    writer: CheckpointWriter | None
+    writer: CheckpointWriter
     log: PhaseLog
     shown: Quiet
     stopper: Stopping
@@ -104,17 +105,17 @@ class Phase:
         try:
             done = self._steps()
         except WentWrongError as error:
-            at_first(self.processes, self.wait)
+            at_all(self.processes, self.wait)
             inquest = Inquest(
                 self.folder, self.processes, self.learner, self._batches, self._whole_batches,
                 self._undivided,
             )  # fmt: skip
             raise inquest.error(error.step) from None
-        at_first(self.processes, self.wait)
+        at_all(self.processes, self.wait)
         return done
 
-    def finish(self) -> tuple[dict[str, float], Path | None]:
-        """What the phase reached, and its exported encoder."""
+    def finish(self, nets: Mapping[str, Tensor]) -> tuple[dict[str, float], Path | None]:
+        """What the phase reached with these `nets`, and its exported encoder."""
         results: dict[str, float] = {}
         final: Evaluation | None = None
         if self.evaluator is not None:
@@ -123,25 +124,26 @@ class Phase:
             before = Evaluation.load(self.at_init)
             results = final.rates() | {f"{k}_at_init": v for k, v in before.rates().items()}
             self._tell_skips()
-        encoder = at_first(self.processes, lambda: self._record(final))
+        encoder = at_first(self.processes, lambda: self._record(final, nets))
         return results, encoder
 
     # --- what the loop asks for: `Saver` -------------------------------------------------
 
     @property
     def busy(self) -> bool:
-        return self.writer is not None and self.writer.busy
+        return self.writer.busy
 
     def check(self) -> None:
-        if self.writer is not None:
-            self.writer.check()
+        self.writer.check()
 
     def wait(self) -> None:
-        if self.writer is not None:
-            self.writer.wait()
+        self.writer.wait()
 
     def save(self, interval: Interval) -> None:
-        """Have the state written; all processes take part, the first has it."""
+        """Have the state written: by the first process, and by each what it alone holds.
+
+        All take part, when the writing of the save before is over everywhere.
+        """
         payload = {
             "phase": self.program.phase,
             "offset": self.offset,
@@ -150,8 +152,16 @@ class Phase:
             "interval": interval.state(),
             "at_init": self.at_init,
         }
-        if self.writer is not None:
-            self.writer.save(self.offset + self.learner.step, payload)
+        part = self._part()
+        if part is not None:
+            self.writer.save(self.offset + self.learner.step, payload, part)
+
+    def _part(self) -> checkpoint.Part | None:
+        """Which part of a checkpoint this process writes, if any."""
+        if not self.learner.in_pieces:
+            return checkpoint.ALL if self.processes.is_first else None
+        name = self.processes.from_first(secrets.token_hex(8))
+        return checkpoint.Part(1 + self.processes.rank, self.processes.count, name)
 
     # --- parts ---------------------------------------------------------------------------
 
@@ -184,7 +194,7 @@ class Phase:
             rates = {f"{k}_at_init": v for k, v in found.rates().items()}
             at_first(self.processes, lambda: self.log.log(0, rates))
         self.save(self.interval)
-        at_first(self.processes, self.wait)
+        at_all(self.processes, self.wait)
         self.stopper.saved()
 
     def _first_artifacts(self) -> None:
@@ -236,7 +246,7 @@ class Phase:
             f"{learner.recipe.batch} on {place}\n{self.folder.path}"
         )
 
-    def _record(self, final: Evaluation | None) -> Path | None:
+    def _record(self, final: Evaluation | None, nets: Mapping[str, Tensor]) -> Path | None:
         """Results, curve, encoder and the nets for later phases; the encoder's place."""
         assert self.recorder is not None
         if final is not None:
@@ -245,9 +255,9 @@ class Phase:
             path = write_evaluation(self.folder, self.learner, final, before, self.name)
             self.recorder.artifact(path)
         artifacts.write_curve(self.folder, self.recorder, self.program.spec.method)
-        encoder = artifacts.write_encoder(self.folder, self.recorder, self.learner, self.name)
+        encoder = artifacts.write_encoder(self.folder, self.recorder, self.learner, nets, self.name)
         if self.one_of_several:
-            nets = {**self.carried, **self.learner.method.nets.state_dict()}
             folder = self.folder.phases / self.program.phase
-            checkpoint.save(folder, self.offset + self.learner.step, {"nets": nets})
+            kept = {"nets": {**self.carried, **nets}}
+            checkpoint.save(folder, self.offset + self.learner.step, kept)
         return encoder

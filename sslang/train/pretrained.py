@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sslang.diagnostics import Diagnostic, DiagnosticError, Span, nearest
 from sslang.ir.program import NetPlan, Program
+from sslang.processes.shards import made_whole
 from sslang.train import checkpoint
 
 
@@ -75,7 +76,9 @@ def _of_run(path: Path, part: str, span: Span) -> dict[str, Tensor]:
         _refuse(f"{path} has no checkpoint", span)
     state = loaded.payload["learner"]["method"]
     prefix = f"nets.{part}."
-    found = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    found = {
+        k.removeprefix(prefix): made_whole(v) for k, v in state.items() if k.startswith(prefix)
+    }
     if not found:
         names = sorted({k.split(".")[1] for k in state if k.startswith("nets.")})
         hint = nearest(part, names) or f"its nets: {', '.join(names)}"

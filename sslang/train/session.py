@@ -58,7 +58,6 @@ class Session:
     options: RunOptions
     prepare: Prepare
     recorder: Recorder | None = None
-    writer: CheckpointWriter | None = None
     known: Set[tuple[int, frozenset[str]]] = frozenset()
 
     def run(self, at: Position, data: Data, learner: Learner) -> Outcome:
@@ -72,10 +71,10 @@ class Session:
                 stopping = Stopping(self.options.save_every, alone=processes.alone)
                 stopper = ending.enter_context(stopping)
                 shown = ending.enter_context(self._display())
-                if self.writer is not None:
-                    ending.callback(self.writer.close)
+                writer = CheckpointWriter(self.folder.checkpoints)
+                ending.callback(writer.close)
                 try:
-                    outcome = self._phases(at, data, learner, stopper, shown)
+                    outcome = self._phases(at, data, learner, stopper, shown, writer)
                 except Interrupted:
                     outcome = Outcome(folder, False, AGAIN)
             status = "FINISHED" if outcome.finished else "KILLED"
@@ -95,19 +94,26 @@ class Session:
         return display(self.folder.log_path, quiet=quiet, verbose=verbose)
 
     def _phases(
-        self, at: Position, data: Data, learner: Learner, stopper: Stopping, shown: Quiet
+        self,
+        at: Position,
+        data: Data,
+        learner: Learner,
+        stopper: Stopping,
+        shown: Quiet,
+        writer: CheckpointWriter,
     ) -> Outcome:
         if at.loaded is None and self.recorder is not None:
             artifacts.write_specs(self.folder, self.recorder)
         while True:
-            phase = self._phase(at, data, learner, stopper, shown)
+            phase = self._phase(at, data, learner, stopper, shown, writer)
             done = phase.train(at.loaded)
             if not done:
                 return Outcome(self.folder, False, stopper.exit_code)
-            results, encoder = phase.finish()
+            nets = learner.whole_nets()
+            results, encoder = phase.finish(nets)
             if at.phase + 1 == len(self.program.phases):
                 return Outcome(self.folder, True, 0, results, encoder)
-            carried = {**at.carried, **learner.method.nets.state_dict()}
+            carried = {**at.carried, **nets}
             at = Position(at.phase + 1, at.offset + learner.total_steps, carried, None)
             data, learner = self._prepared(at)
 
@@ -116,13 +122,19 @@ class Session:
         return at_all(options.processes, lambda: self.prepare(program, options, at.carried))
 
     def _phase(
-        self, at: Position, data: Data, learner: Learner, stopper: Stopping, shown: Quiet
+        self,
+        at: Position,
+        data: Data,
+        learner: Learner,
+        stopper: Stopping,
+        shown: Quiet,
+        writer: CheckpointWriter,
     ) -> Phase:
         name = learner.program.phase if at.phase else ""  # the first phase needs no name
         written: Log = Unwritten() if self.recorder is None else self.recorder
         log = PhaseLog(written, at.offset, f"{name}/" if name else "", self.known)
         return Phase(
-            name, self.folder, self.options, data, learner, self.recorder, self.writer, log, shown,
+            name, self.folder, self.options, data, learner, self.recorder, writer, log, shown,
             stopper, at.offset, at.carried, len(self.program.phases) > 1,
         )  # fmt: skip
 
@@ -130,7 +142,6 @@ class Session:
         """Take the folder for this run, which nothing else may write into meanwhile."""
         resumed = None if at.loaded is None else at.loaded.step
         self.recorder = self._recorder(data, learner, resumed)
-        self.writer = CheckpointWriter(self.folder.checkpoints)
         if resumed is not None:
             rows = [r for r in self.folder.metrics() if r.step == resumed]
             self.known = {(r.step, frozenset(r.metrics)) for r in rows}

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sslang.processes.shards import Piece
 from sslang.train import checkpoint
 from sslang.train.leaves import tensors_in
 
@@ -33,11 +36,14 @@ class CheckpointWriter:
         """Whether the last checkpoint is still being written."""
         return self._writing is not None and not self._writing.done()
 
-    def save(self, step: int, payload: Mapping[str, Any]) -> None:
+    def save(
+        self, step: int, payload: Mapping[str, Any], part: checkpoint.Part = checkpoint.ALL
+    ) -> None:
         """Take `payload` as it is now; written when `wait` returns. Raises as `check`."""
         self.wait()
         copied: dict[str, Any] = self._host.of(dict(payload))
-        self._writing = self._thread.submit(checkpoint.save, self._folder, step, copied)
+        write = partial(checkpoint.save, self._folder, step, copied, part=part)
+        self._writing = self._thread.submit(write)
 
     def check(self) -> None:
         """Raise what the last save failed with, DiagnosticError E713 for one, if it has ended."""
@@ -81,6 +87,8 @@ class HostCopy:
     def _copied(self, value: Any) -> Any:
         if isinstance(value, Tensor):
             return self._tensor(value.detach())
+        if isinstance(value, Piece):
+            return replace(value, tensor=self._tensor(value.tensor.detach()))
         if isinstance(value, dict):
             return {key: self._copied(item) for key, item in value.items()}
         if type(value) in (list, tuple):

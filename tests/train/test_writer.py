@@ -20,9 +20,9 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     go = threading.Event()
     save = checkpoint.save
 
-    def later(folder: Path, step: int, payload: dict[str, object]) -> Path:
+    def later(folder: Path, step: int, payload: dict[str, object], part: checkpoint.Part) -> Path:
         assert go.wait(30)
-        return save(folder, step, payload)
+        return save(folder, step, payload, part=part)
 
     monkeypatch.setattr(checkpoint, "save", later)
     return go

@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sslang.processes.shards import made_whole
 from sslang.train import checkpoint
 
 STEPS = 60
@@ -207,7 +208,7 @@ def outcome(folder: Path) -> str:
     loaded = checkpoint.load_latest(folder / "checkpoints")
     digest = hashlib.sha256()
     if loaded is not None:
-        _add(digest, loaded.payload["learner"])
+        _add(digest, made_whole(loaded.payload["learner"]))
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         # Later phases have names of their own before `time/`.
         row = {k: v for k, v in json.loads(line).items() if "time" not in k.split("/")}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,8 @@ from torch.distributed.tensor import DTensor
 
 from sslang.processes.group import Processes
 
-UNIT_BYTES = 4 * 2**20  # what is smaller is gathered with what it stands in
 
-
-def shard(net: nn.Module, processes: Processes, *, unit_bytes: int = UNIT_BYTES) -> None:
+def shard(net: nn.Module, processes: Processes, *, unit_bytes: int) -> None:
     """Leave to each process its rows of the parameters of `net`, which stand on its device.
 
     Layers and blocks of at least `unit_bytes` are gathered one at a time, where they are applied,
@@ -28,9 +27,17 @@ def shard(net: nn.Module, processes: Processes, *, unit_bytes: int = UNIT_BYTES)
     device = next(net.parameters()).device
     mesh = init_device_mesh(device.type, (processes.count,))
     for unit in (*_units(net, unit_bytes), net):
+        unit.register_forward_hook(_no_view)  # before those of FSDP2
         sharded: FSDPModule = fully_shard(unit, mesh=mesh, reshard_after_forward=True)
         sharded.set_gradient_divide_factor(1.0)
         sharded.set_force_sum_reduction_for_comms(True)
+
+
+def _no_view(module: nn.Module, inputs: object, output: Any) -> Any:
+    """FSDP2 watches the results for their gradient, which an op in place on a view would hide."""
+    if isinstance(output, tuple):
+        return tuple(_no_view(module, inputs, value) for value in output)
+    return output.clone() if isinstance(output, Tensor) and output._is_view() else output
 
 
 def _units(net: nn.Module, unit_bytes: int) -> Iterator[nn.Module]:
