@@ -135,16 +135,26 @@ def load(path: Path) -> Loaded:
     number, count, name = content.get("part", [1, 1, ""])
     if number != 1:
         raise _damaged(path, "it is a part of a checkpoint, not its first file")
-    parts = _Parts(path, count, name, {1: content.get("pieces", [])})
+    pieces = [content.get("pieces", [])]
     for other in range(2, count + 1):
-        _check(parts.path(other))
-    payload = _in_pieces(content["payload"], parts)
-    return Loaded(path, content["step"], payload)
+        file = _part_path(path, other, count)
+        found = _read(file, mapped=True)
+        if found["part"] != [other, count, name]:
+            raise _damaged(file, "it comes from another save than the others")
+        pieces.append(found["pieces"])
+    return Loaded(path, content["step"], _in_pieces(content["payload"], pieces))
 
 
-def _in_pieces(value: Any, parts: _Parts) -> Any:
+def _part_path(path: Path, number: int, count: int) -> Path:
+    """The file of a part, beside the first one."""
+    return path.with_name(f"{path.name.removesuffix('.pt')}.part-{number}-of-{count}.pt")
+
+
+def _in_pieces(value: Any, parts: list[list[tuple[int, Tensor]]]) -> Any:
+    """A payload with its pieces in their places; `parts` are those of each file."""
     if type(value) is dict and set(value) == {_PIECE}:
-        return _Kept(parts, value[_PIECE])
+        number = value[_PIECE]
+        return _Kept(parts[0][number][0], [pieces[number][1] for pieces in parts])
     if isinstance(value, dict):
         return type(value)((key, _in_pieces(item, parts)) for key, item in value.items())
     if type(value) in (list, tuple):
@@ -152,21 +162,16 @@ def _in_pieces(value: Any, parts: _Parts) -> Any:
     return value
 
 
-def _check(path: Path) -> None:
-    """Raise E711 unless the file is there, with the bytes that were written."""
+def _read(path: Path, *, mapped: bool = False) -> dict[str, Any]:
+    """What a file holds, if it is whole; `mapped`, of its tensors what is looked at is read."""
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest not in (known := _digests(path)):
             raise _damaged(path, "its SHA-256 differs" if known else "its .sha256 is missing")
-    except OSError as error:
-        raise _damaged(path, f"{error.strerror or error}") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    _check(path)
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=mapped
+        )
         content["payload"], content["step"]
     except OSError as error:
         raise _damaged(path, f"{error.strerror or error}") from error
@@ -175,46 +180,20 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-class _Parts:
-    """The files of a checkpoint, each read when something is wanted of it."""
-
-    def __init__(
-        self, path: Path, count: int, save: str, read: dict[int, list[tuple[int, Tensor]]]
-    ) -> None:
-        self.count = count
-        self._path, self._save, self._found = path, save, read
-
-    def path(self, number: int) -> Path:
-        if number == 1:
-            return self._path
-        stem = self._path.name.removesuffix(".pt")
-        return self._path.with_name(f"{stem}.part-{number}-of-{self.count}.pt")
-
-    def pieces(self, number: int) -> list[tuple[int, Tensor]]:
-        if number not in self._found:
-            content = _read(self.path(number))
-            if content["part"] != [number, self.count, self._save]:
-                raise _damaged(self.path(number), "it comes from another save than the others")
-            self._found[number] = content["pieces"]
-        return self._found[number]
-
-
 class _Kept(Pieces):
-    """A tensor whose pieces are in the parts of a checkpoint, there under a number."""
+    """A tensor of which each file of a checkpoint has some rows."""
 
-    def __init__(self, parts: _Parts, number: int) -> None:
-        self._parts, self._number = parts, number
-        self._total = parts.pieces(1)[number][0]
+    def __init__(self, total: int, pieces: list[Tensor]) -> None:
+        self._total, self._pieces = total, pieces
 
     def rows(self, start: int, stop: int) -> Tensor:
-        found = []
-        for part in range(1, self._parts.count + 1):
-            place = rows_of(self._total, part - 1, self._parts.count)
+        found = [self._pieces[0][:0]]  # no rows have a width, too
+        for number, piece in enumerate(self._pieces):
+            place = rows_of(self._total, number, len(self._pieces))
             low, high = max(start, place.start), min(stop, place.stop)
-            if low < high or (part == 1 and start == stop):  # no rows have a width, too
-                tensor = self._parts.pieces(part)[self._number][1]
-                found.append(tensor[max(0, low - place.start) : max(0, high - place.start)])
-        return found[0] if len(found) == 1 else torch.cat(found)
+            if low < high:
+                found.append(piece[low - place.start : high - place.start])
+        return torch.cat(found)
 
     def whole(self) -> Tensor:
         return self.rows(0, self._total)

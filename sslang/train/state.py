@@ -41,7 +41,7 @@ def restored_optimizer(
 ) -> dict[str, Any]:
     """Of a loaded state, what goes with the parameters of this process."""
     return {**state, "state": {
-        number: {n: _own(v, own.places.get(parameter)) for n, v in values.items()}
+        number: {n: _own(v, parameter, own.places.get(parameter)) for n, v in values.items()}
         for parameter, number, values in _numbered(optimizer, state)
     }}  # fmt: skip
 
@@ -59,10 +59,15 @@ def _place(value: Any, parameter: nn.Parameter, own: OwnParameters) -> Rows | No
     return own.places.get(parameter) if as_large else None
 
 
-def _own(value: Any, place: Rows | None) -> Any:
-    if isinstance(value, Pieces) or (isinstance(value, Tensor) and value.dim()):
-        return cut(value, place)
-    return value  # the count of steps, say
+def _own(value: Any, parameter: nn.Parameter, place: Rows | None) -> Any:
+    """A value of the state that goes with a parameter, laid out in memory as that is.
+
+    torch's fused AdamW takes momentum and parameter for tensors of the same strides, unasked.
+    """
+    if not isinstance(value, Pieces) and not (isinstance(value, Tensor) and value.dim()):
+        return value  # the count of steps, say
+    rows = cut(value, place)
+    return torch.empty_like(parameter, dtype=rows.dtype, device=rows.device).copy_(rows)
 
 
 def _piece(value: Any, place: Rows | None) -> Any:

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from sslang.diagnostics import DiagnosticError
+from sslang.processes.shards import Piece, rows_of
 from sslang.train import checkpoint
 
 _ROOT = str(Path(checkpoint.__file__).parents[2])
@@ -293,3 +294,86 @@ def test_every_moment_of_a_save_leaves_a_whole_checkpoint(
         assert loaded.warnings == ()
         assert _same(loaded, 2) or _same(loaded, 3)
     pytest.fail("the save has more than 20 moments?")
+
+
+# --- in parts ------------------------------------------------------------------------------
+
+
+TABLE = torch.arange(14.0).view(7, 2)
+
+
+def _save_parts(
+    folder: Path, step: int, count: int, name: str = "a", numbers: tuple[int, ...] = ()
+) -> None:
+    """What `count` processes save of a table of seven rows and of a number."""
+    for number in numbers or range(count, 0, -1):
+        at = rows_of(7, number - 1, count)
+        piece = Piece(TABLE[at.start : at.stop] + step, at)
+        payload = {"of all": torch.tensor(step), "list": [{"table": piece}]}
+        checkpoint.save(folder, step, payload, part=checkpoint.Part(number, count, name))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 9])
+def test_pieces_come_back_as_any_rows(tmp_path: Path, count: int) -> None:
+    _save_parts(tmp_path, 4, count)
+    loaded = checkpoint.load_latest(tmp_path)
+    assert loaded is not None and loaded.payload["of all"] == 4
+    pieces = loaded.payload["list"][0]["table"]
+    assert torch.equal(pieces.whole(), TABLE + 4)
+    for start in range(8):
+        for stop in range(start, 8):
+            assert torch.equal(pieces.rows(start, stop), TABLE[start:stop] + 4)
+
+
+def test_a_checkpoint_without_one_of_its_parts_is_passed_over(tmp_path: Path) -> None:
+    _save_parts(tmp_path, 1, 3)
+    _save_parts(tmp_path, 2, 3, numbers=(2, 1))
+    loaded = checkpoint.load_latest(tmp_path)
+    assert loaded is not None and loaded.step == 1
+    assert [w.code for w in loaded.warnings] == ["E712"]
+    assert "part-3-of-3" in loaded.warnings[0].message
+
+
+def test_a_damaged_part_is_found(tmp_path: Path) -> None:
+    _save_parts(tmp_path, 1, 3)
+    _save_parts(tmp_path, 2, 3)
+    path = tmp_path / "step-00000002.part-2-of-3.pt"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    loaded = checkpoint.load_latest(tmp_path)
+    assert loaded is not None and loaded.step == 1
+
+
+def test_parts_of_two_saves_are_not_mixed(tmp_path: Path) -> None:
+    """A step saved anew, and killed between the files: the others are of the save before."""
+    _save_parts(tmp_path, 1, 2)
+    _save_parts(tmp_path, 2, 2, "a")
+    _save_parts(tmp_path, 2, 2, "b", numbers=(1,))
+    loaded = checkpoint.load_latest(tmp_path)
+    assert loaded is not None and loaded.step == 1
+    assert "another save" in loaded.warnings[0].message
+
+
+def test_old_parts_and_leftovers_go(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        _save_parts(tmp_path, step, 2)
+    names = [name for name in _names(tmp_path) if name.endswith(".pt")]
+    assert names == [
+        "step-00000002.part-2-of-2.pt", "step-00000002.pt",
+        "step-00000003.part-2-of-2.pt", "step-00000003.pt",
+    ]  # fmt: skip
+    for left in (".step-00000004.pt.tmp", ".step-00000004.part-2-of-2.pt.tmp",
+                 ".step-00000004.part-4-of-5.pt.tmp"):  # fmt: skip
+        (tmp_path / left).touch()
+    _save_parts(tmp_path, 4, 2, numbers=(1,))  # the second may be writing
+    assert [name for name in _names(tmp_path) if name.startswith(".")] == [
+        ".step-00000004.part-2-of-2.pt.tmp"
+    ]
+    _save_parts(tmp_path, 4, 2, numbers=(2,))
+    assert not [name for name in _names(tmp_path) if name.startswith(".")]
+
+
+def test_a_part_alone_is_no_checkpoint(tmp_path: Path) -> None:
+    _save_parts(tmp_path, 1, 2)
+    with pytest.raises(DiagnosticError) as error:
+        checkpoint.load(tmp_path / "step-00000001.part-2-of-2.pt")
+    assert _codes(error) == ["E711"]

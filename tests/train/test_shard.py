@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch.distributed.fsdp import FSDPModule
 
 from sslang.bench.equality import in_processes, largest_difference
 from sslang.ir.program import Program
 from sslang.processes.group import ALONE, Processes
-from tests.train.split import TINY, learn, load
+from sslang.train import checkpoint
+from sslang.train.learner import Learner
+from sslang.train.memory import held
+from tests.train.split import IMAGES, TINY, learn, load
 
 VIT = "backbone=vit(patch = 4, width = 24, depth = 2, heads = 2, position = learned)"
 LARS = "optimizer=lars(lr = 0.3, momentum = 0.9, weight_decay = 1e-4)"
@@ -30,6 +36,9 @@ CASES: dict[str, tuple[str, tuple[str, ...], int | None]] = {
 }
 
 
+RESUMED = ("simclr, lars", "mocov3_vit", "swav")
+
+
 def program(case: str) -> Program:
     spec, overrides, _ = CASES[case]
     return load(spec, *overrides)
@@ -42,6 +51,107 @@ def test_sharded_steps_are_the_steps(tmp_path: Path) -> None:
         found = torch.load(tmp_path / f"{case}.pt", weights_only=True)
         difference, where = largest_difference(alone, found)
         assert difference < 1e-9, (case, where)
+
+
+def test_what_was_saved_in_parts_goes_on(tmp_path: Path) -> None:
+    """By as many processes to the same bits; by one, or by two that share nothing, as one run."""
+    in_processes(3, _saved, tmp_path)
+    in_processes(2, _gone_on, tmp_path)
+    for case in RESUMED:
+        assert (tmp_path / case / "step-00000002.part-3-of-3.pt").exists()
+        through, again, others = (
+            torch.load(tmp_path / f"{case}-{name}.pt", weights_only=True)
+            for name in ("through", "again", "others")
+        )
+        assert largest_difference(through, again)[0] == 0, case
+        assert largest_difference(through, others)[0] < 1e-9, case
+        alone = learner_of(case, ALONE)
+        loaded = checkpoint.load_latest(tmp_path / case)
+        assert loaded is not None
+        alone.load_state_dict(loaded.payload)
+        step(alone, 2)
+        assert largest_difference(through, alone.whole_state_dict())[0] < 1e-9, case
+
+
+def learner_of(case: str, processes: Processes, shard: int | None = None) -> Learner:
+    return Learner(
+        program(case), images=IMAGES, classes=4, dtype=torch.float64, processes=processes,
+        shard=shard,
+    )  # fmt: skip
+
+
+def step(learner: Learner, number: int) -> None:
+    """The step of this number, on images made up for it."""
+    random = np.random.default_rng(number)
+    batch = learner.recipe.batch
+    pixels = torch.from_numpy(random.integers(0, 256, (batch, 3, 16, 16), dtype=np.uint8))
+    mine = slice(*learner.share(batch))
+    learner.train_step(pixels[mine], batch=batch)
+
+
+def _saved(processes: Processes, folder: Path) -> None:
+    for case in RESUMED:
+        learner = learner_of(case, processes, shard=0)
+        step(learner, 0)
+        step(learner, 1)
+        part = checkpoint.Part(1 + processes.rank, processes.count, "one save")
+        checkpoint.save(folder / case, 2, learner.state_dict(), part=part)
+        step(learner, 2)
+        _write(learner, folder / f"{case}-through.pt")
+        loaded = checkpoint.load_latest(folder / case)  # the others have saved: a step was taken
+        assert loaded is not None
+        again = learner_of(case, processes, shard=0)
+        again.load_state_dict(loaded.payload)
+        step(again, 2)
+        _write(again, folder / f"{case}-again.pt")
+
+
+def _gone_on(processes: Processes, folder: Path) -> None:
+    for case in RESUMED:
+        loaded = checkpoint.load_latest(folder / case)
+        assert loaded is not None
+        learner = learner_of(case, processes)
+        learner.load_state_dict(loaded.payload)
+        step(learner, 2)
+        _write(learner, folder / f"{case}-others.pt")
+
+
+def _write(learner: Learner, path: Path) -> None:
+    state = learner.whole_state_dict()
+    if learner.processes.is_first:
+        torch.save(state, path)
+
+
+def test_each_process_holds_its_part(tmp_path: Path) -> None:
+    in_processes(3, _held, tmp_path)
+    whole = held(learner_of("mocov3_vit", ALONE))
+    for rank in range(3):
+        found = json.loads((tmp_path / f"{rank}.json").read_text("utf-8"))
+        assert found["units"] >= 6  # two blocks of each of two encoders, and the nets themselves
+        for name in ("parameters", "their gradients"):
+            assert found[name] < 0.4 * whole[name]
+        # Averages are shared as well; what is left whole are running statistics.
+        assert (
+            found["averages, frozen nets and running statistics"]
+            < 0.5 * whole["averages, frozen nets and running statistics"]
+        )
+        assert found["features"] < 1e-12
+
+
+def _held(processes: Processes, folder: Path) -> None:
+    learner = learner_of("mocov3_vit", processes, shard=0)
+    step(learner, 0)
+    units = [m for m in learner.method.nets.modules() if isinstance(m, FSDPModule)]
+    alone = learner_of("mocov3_vit", ALONE)
+    alone.load_state_dict(learner.whole_state_dict())
+    found: dict[str, float] = {**held(learner), "units": len(units)}
+    pixels = torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8)
+    sizes = np.full((5, 2), 16)
+    with learner.whole():  # each with as many batches as it likes
+        mine = [learner.features(pixels, sizes) for _ in range(1 + processes.rank)]
+    found["features"] = float((mine[0] - alone.features(pixels, sizes)).abs().max())
+    (folder / f"{processes.rank}.json").write_text(json.dumps(found), encoding="utf-8")
+    step(learner, 1)  # it is shared again
 
 
 def _sharded(processes: Processes, folder: Path) -> None:
