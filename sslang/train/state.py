@@ -60,12 +60,14 @@ def _place(value: Any, parameter: nn.Parameter, own: OwnParameters) -> Rows | No
 
 
 def _own(value: Any, parameter: nn.Parameter, place: Rows | None) -> Any:
-    """A value of the state that goes with a parameter, laid out in memory as that is.
+    """A copy of a value that goes with a parameter, laid out in memory as that is.
 
     torch's fused AdamW takes momentum and parameter for tensors of the same strides, unasked.
     """
-    if not isinstance(value, Pieces) and not (isinstance(value, Tensor) and value.dim()):
-        return value  # the count of steps, say
+    if isinstance(value, Tensor) and not value.dim():
+        return value.clone()  # the count of steps
+    if not isinstance(value, Pieces | Tensor):
+        return value
     rows = cut(value, place)
     return torch.empty_like(parameter, dtype=rows.dtype, device=rows.device).copy_(rows)
 
