@@ -3,10 +3,11 @@
     python -m sslang.bench.equality
 
 Every spec takes five steps in float64 in one process, then again split over processes and
-micro-batches, from the same images. The figure is the largest difference between any number of
-the state afterwards (parameters, averages, optimizer, banks, queues, statistics) or any loss on
-the way and that of one process, relative to the number where that is above 1. What is done is
-not done again. The table is written as Markdown.
+micro-batches, and over processes that share out parameters and banks, from the same images. The
+figure is the largest difference between any number of the state afterwards (parameters,
+averages, optimizer, banks, queues, statistics) or any loss on the way and that of one process,
+relative to the number where that is above 1. What is done is not done again. The table is
+written as Markdown.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,8 +32,22 @@ from sslang.train.data import open_data
 from sslang.train.learner import Learner
 
 STEPS = 5
-# (processes, micro-batches of each)
-SPLITS = ((2, 1), (4, 1), (1, 2), (1, 4), (2, 2))
+
+
+class Split(NamedTuple):
+    """How a step is split: `parts` are the micro-batches of each process."""
+
+    processes: int
+    parts: int
+    shard: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.processes} x {self.parts}" + (", sharded" if self.shard else "")
+
+
+SPLITS = (
+    Split(2, 1), Split(4, 1), Split(1, 2), Split(1, 4), Split(2, 2), Split(2, 1, shard=True)
+)  # fmt: skip
 TOLERANCE = 1e-9
 BATCH = 32
 GROUPED = {"mocov1": 128, "mocov2": 128}  # groups of 32 images, one for each of four processes
@@ -44,8 +59,7 @@ class Found:
 
     spec: str
     phase: str
-    processes: int
-    parts: int
+    split: Split
     difference: float | None
     where: str
     refused: str
@@ -69,14 +83,14 @@ def main(arguments: list[str]) -> int:
     phases = [(path, program) for path in specs for program in programs(path)]
     wanted = [
         str(path) for path, program in phases
-        if not all(found_path(given.out, path, program, *s).exists() for s in SPLITS)
+        if not all(found_path(given.out, path, program, s).exists() for s in SPLITS)
     ]  # fmt: skip
     (given.out / "specs").write_text("\n".join(dict.fromkeys(wanted)), "utf-8")
-    for count in sorted({1, *(p for p, _ in SPLITS)}) if wanted else ():
+    for count in sorted({1, *(s.processes for s in SPLITS)}) if wanted else ():
         print(f"{count} processes", file=sys.stderr, flush=True)
         in_processes(count, all_specs, given.out)
     rows = [
-        Found(**json.loads(found_path(given.out, path, program, *s).read_text("utf-8")))
+        read(found_path(given.out, path, program, s))
         for path, program in phases for s in SPLITS
     ]  # fmt: skip
     print(table(rows))
@@ -95,18 +109,25 @@ def truth_path(folder: Path, path: Path, program: Program) -> Path:
     return folder / f"{path.stem}-{program.phase}-{program.spec.hash}.pt"
 
 
-def found_path(folder: Path, path: Path, program: Program, processes: int, parts: int) -> Path:
+def found_path(folder: Path, path: Path, program: Program, split: Split) -> Path:
     """Where it is written down what a split gave."""
-    return truth_path(folder, path, program).with_suffix(f".{processes}x{parts}.json")
+    name = str(split).replace(" ", "").replace(",", "-")
+    return truth_path(folder, path, program).with_suffix(f".{name}.json")
+
+
+def read(path: Path) -> Found:
+    """What was written there."""
+    found = json.loads(path.read_text("utf-8"))
+    return Found(**{**found, "split": Split(*found["split"])})
 
 
 def table(rows: Sequence[Found]) -> str:
     """The rows as Markdown: a spec and phase a line, a split a column."""
-    head = " | ".join(f"{n} x {m}" for n, m in SPLITS)
+    head = " | ".join(str(split) for split in SPLITS)
     lines = [f"| spec | {head} |", "|---" * (len(SPLITS) + 1) + "|"]
-    named: dict[tuple[str, str], dict[tuple[int, int], Found]] = {}
+    named: dict[tuple[str, str], dict[Split, Found]] = {}
     for row in rows:
-        named.setdefault((row.spec, row.phase), {})[row.processes, row.parts] = row
+        named.setdefault((row.spec, row.phase), {})[row.split] = row
     for (spec, phase), found in named.items():
         title = Path(spec).stem + ("" if phase == "pretrain" else f", {phase}")
         cells = " | ".join(_cell(found[split]) for split in SPLITS)
@@ -165,20 +186,20 @@ def all_specs(processes: Processes, folder: Path) -> None:
         for program in programs(path):
             truth = truth_path(folder, path, program)
             if count == 1 and not truth.exists():
-                learn(program, processes, 1, truth)
-            for parts in (m for n, m in SPLITS if n == count):
-                out = found_path(folder, path, program, count, parts)
+                torch.save(learn(program, processes, Split(1, 1)), truth)
+            for split in (split for split in SPLITS if split.processes == count):
+                out = found_path(folder, path, program, split)
                 if processes.from_first(out.exists()):
                     continue
-                found = compare(path, program, processes, parts, folder)
+                found = compare(path, program, processes, split, folder)
                 if processes.is_first:
                     out.write_text(json.dumps(asdict(found)), encoding="utf-8")
 
 
 def learn(
-    program: Program, processes: Processes, parts: int, out: Path | None, steps: int = STEPS
+    program: Program, processes: Processes, split: Split, steps: int = STEPS
 ) -> dict[str, Any]:
-    """The losses and the state after some steps in float64; written to `out`."""
+    """The losses and the state after some steps in float64."""
     data = open_data(program)
     recipe = program.spec.recipe
     assert recipe is not None
@@ -189,7 +210,8 @@ def learn(
         classes=data.dims.get("classes"),
         dtype=torch.float64,
         processes=processes,
-        micro_batch=None if parts == 1 else -(-rows // parts),
+        micro_batch=None if split.parts == 1 else -(-rows // split.parts),
+        shard=0 if split.shard else None,
     )
     losses: list[Tensor] = []
     with Batches(
@@ -204,23 +226,21 @@ def learn(
                 label=batch.label[mine], batch=len(batch.pixels),
             )  # fmt: skip
             losses.append(report.loss)
-    state = {"losses": torch.stack(losses), "state": learner.state_dict()}
-    if out is not None:
-        torch.save(state, out)
-    return state
+    return {"losses": torch.stack(losses), "state": learner.whole_state_dict()}
 
 
-def compare(path: Path, program: Program, processes: Processes, parts: int, folder: Path) -> Found:
+def compare(
+    path: Path, program: Program, processes: Processes, split: Split, folder: Path
+) -> Found:
     """A split against the one process, whose state lies in `folder`."""
     truth = torch.load(truth_path(folder, path, program), weights_only=True)
-    count = processes.count
     try:
-        state = learn(program, processes, parts, None)
+        state = learn(program, processes, split)
     except DiagnosticError as error:
         code = error.diagnostics[0].code
-        return Found(str(path), program.phase, count, parts, None, "", code)
+        return Found(str(path), program.phase, split, None, "", code)
     difference, where = largest_difference(truth, state)
-    return Found(str(path), program.phase, count, parts, difference, where, "")
+    return Found(str(path), program.phase, split, difference, where, "")
 
 
 def largest_difference(one: Any, other: Any) -> tuple[float, str]:
