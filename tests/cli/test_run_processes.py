@@ -52,6 +52,9 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
         (("--processes", "0"), "--processes"),
         (("--micro-batch", "0"), "'0'"),
         (("--micro-batch", "some"), "`auto`"),
+        (("--shard",), "--processes"),
+        (("--shard", "--processes", "2", "--compile"), "--compile"),
+        (("--shard", "--processes", "2", "--micro-batch", "auto"), "--micro-batch N"),
     ],
 )
 def test_what_does_not_fit_together_is_a_usage_error(arguments: tuple[str, ...], says: str) -> None:

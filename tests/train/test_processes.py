@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from sslang.api import load_source
 from sslang.diagnostics import Diagnostic, DiagnosticError, Source
@@ -36,8 +38,9 @@ def options(out: Path, processes: Processes, **changes: object) -> RunOptions:
     return RunOptions(**given)  # type: ignore[arg-type]
 
 
-def begin(out: Path, processes: Processes, *overrides: str) -> Outcome:
-    return run.run(program(*overrides), options(out, processes, save_every=0.0), SPEC, "mocov2")
+def begin(out: Path, processes: Processes, *overrides: str, shard: bool = False) -> Outcome:
+    given = options(out, processes, save_every=0.0, shard=shard)
+    return run.run(program(*overrides), given, SPEC, "mocov2")
 
 
 def disturbed(processes: Processes, rank: int, disturb: Any) -> pytest.MonkeyPatch:
@@ -73,6 +76,25 @@ def of_runs(processes: Processes, folder: Path) -> dict[str, Any]:
         "finished": [finished.finished, finished.exit_code, finished.results],
         "nan": where,
         "failed": failed,
+    }
+
+
+def of_sharded_runs(processes: Processes, folder: Path) -> dict[str, Any]:
+    """Stopped, and gone on with, by processes that hold the nets together."""
+
+    def told() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    patch = disturbed(processes, 1, told)
+    stopped = begin(folder / "stopped", processes, shard=True)
+    patch.undo()
+    files = sorted(p.name for p in stopped.folder.checkpoints.glob("*.pt"))
+    given = options(folder / "stopped", processes, shard=True)
+    finished = run.resume(stopped.folder, program(), given)
+    return {
+        "stopped": [stopped.finished, stopped.exit_code],
+        "files": files,
+        "finished": [finished.finished, finished.exit_code, finished.results],
     }
 
 
@@ -123,7 +145,12 @@ def test_a_signal_at_one_stops_all_after_the_same_step(found: list[Any]) -> None
         assert each["finished"] == [True, 0, found[0]["finished"][2]]
 
 
-def test_there_is_one_folder_and_one_log(found: list[Any], folder: Path) -> None:
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> RunFolder:
+    return begin(folder / "alone", ALONE).folder
+
+
+def test_there_is_one_folder_and_one_log(found: list[Any], folder: Path, alone: RunFolder) -> None:
     """It is that of a run on one process, but for rounding."""
     (path,) = (folder / "stopped" / "mocov2").iterdir()
     ours = RunFolder(path)
@@ -131,12 +158,32 @@ def test_there_is_one_folder_and_one_log(found: list[Any], folder: Path) -> None
     text = ours.log_path.read_text()
     assert text.count(f"goes on from step {STOPPED_IN}") == 1
     assert text.count("steps of 64 on 2 processes, cpu") == 2
-    alone = begin(folder / "alone", ALONE).folder
+    assert_alike(ours, alone)
+
+
+def assert_alike(ours: RunFolder, alone: RunFolder) -> None:
     assert len(lines(ours)) == len(lines(alone)) > 2
     for (step, mine), (other, expected) in zip(lines(ours), lines(alone), strict=True):
         assert step == other
         assert mine == pytest.approx(expected, rel=1e-3)
     assert {p.name for p in ours.artifacts.iterdir()} == {p.name for p in alone.artifacts.iterdir()}
+
+
+def test_processes_that_hold_the_nets_together(tmp_path: Path, alone: RunFolder) -> None:
+    """The same log, checkpoints in two parts, and an encoder that is whole."""
+    found = called(2, "tests.train.test_processes:of_sharded_runs", tmp_path)
+    for each in found:
+        assert each["stopped"] == [False, 75]
+        assert each["finished"] == [True, 0, found[0]["finished"][2]]
+        assert f"step-{STOPPED_IN:08}.part-2-of-2.pt" in each["files"]
+    (path,) = (tmp_path / "stopped" / "mocov2").iterdir()
+    assert_alike(RunFolder(path), alone)
+    mine, expected = (
+        load_file(folder.artifacts / "encoder" / "model.safetensors")
+        for folder in (RunFolder(path), alone)
+    )
+    assert {k: v.shape for k, v in mine.items()} == {k: v.shape for k, v in expected.items()}
+    assert torch.allclose(mine["conv1.weight"], expected["conv1.weight"], rtol=1e-3, atol=1e-4)
 
 
 def test_what_goes_wrong_at_one_ends_all(found: list[Any]) -> None:
