@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.emit.method import Method
 from sslang.emit.selectors import matching
+from sslang.emit.sharding import SHARD_BYTES
 from sslang.emit.split.limits import limits_of, micro_batch_problem, processes_problem
 from sslang.emit.split.step import Images, SplitStep
 from sslang.ir.partition import Unsplittable
@@ -50,7 +51,8 @@ class Learner:
 
     A step may be split: over `processes`, each of which is given its own rows of the batch, and
     over micro-batches of `micro_batch` images. Neither changes what is computed; DiagnosticError
-    E740-E743 where the spec does not allow it.
+    E740-E743 where the spec does not allow it. Banks of at least `shard_bytes` that are read by
+    index alone are shared by the processes: each holds some rows.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Learner:
         passes: tuple[Pass, ...] = PIPELINE,
         processes: Processes = ALONE,
         micro_batch: int | None = None,
+        shard_bytes: int = SHARD_BYTES,
     ) -> None:
         recipe = program.spec.recipe
         assert recipe is not None, "the program has no recipe"
@@ -81,8 +84,9 @@ class Learner:
         self.step = 0
         dims = {"dataset": images} | ({} if classes is None else {"classes": classes})
         self.method = Method(
-            program, seed, dims=dims, weights=weights, passes=passes, device=device, dtype=dtype
-        )
+            program, seed, dims=dims, weights=weights, passes=passes, device=device, dtype=dtype,
+            processes=processes, shard_bytes=shard_bytes,
+        )  # fmt: skip
         if channels_last:
             self.method.nets.to(memory_format=torch.channels_last)
         self.method.train()
