@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from sslang.emit import draws
 from sslang.ir.program import StatePlan
-from sslang.processes.group import from_front
 from sslang.processes.shards import Rows
 from sslang.types import Dim, Size
 
@@ -105,7 +104,6 @@ def scatter_rows(bank: Tensor, index: Tensor, rows: Tensor) -> None:
 
 def scatter_own_rows(bank: Tensor, at: Rows, index: Tensor, rows: Tensor) -> None:
     """`scatter_rows` into the rows `at` of a bank, which `bank` has; others' rows are theirs."""
-    index = from_front(index, at.total)
     known = (index >= 0) & (index < at.total)
     own = (index >= at.start) & (index < at.stop)
     place = torch.where(

@@ -102,7 +102,7 @@ class Processes:
         """
         if self.alone:
             return own[index]
-        wanted, places = torch.unique(from_front(index, total), return_inverse=True)
+        wanted, places = torch.unique(index, return_inverse=True)
         at = [rows_of(total, rank, self.count) for rank in range(self.count)]
         ends = torch.tensor([0, *(rows.stop for rows in at)], device=index.device)
         before = torch.searchsorted(wanted, ends)  # in order of rows, so of owners
@@ -153,11 +153,6 @@ class Processes:
     def barrier(self) -> None:
         """Wait for all."""
         self.largest(0)
-
-
-def from_front(index: Tensor, total: int) -> Tensor:
-    """Indices of which the negative ones count from the end, as indices that count from 0."""
-    return torch.where(index < 0, index + total, index)
 
 
 ALONE = Processes()

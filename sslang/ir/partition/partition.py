@@ -59,7 +59,8 @@ class Partition:
         """The embeddings that the rest of the step reads, or that are outputs."""
         by_name = self.graph.by_name
         read = {
-            name for node in self.graph.nodes if not self.is_embedding(node)
+            name for node in self.graph.nodes
+            if not self.is_embedding(node) and node.name not in self.fetched
             for name in node.references
         } | set(self.graph.roots())  # fmt: skip
         return tuple(
