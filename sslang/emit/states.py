@@ -104,10 +104,8 @@ def scatter_rows(bank: Tensor, index: Tensor, rows: Tensor) -> None:
 
 def scatter_own_rows(bank: Tensor, at: Rows, index: Tensor, rows: Tensor) -> None:
     """`scatter_rows` into the rows `at` of a bank, which `bank` has; others' rows are theirs."""
-    known = (index >= 0) & (index < at.total)
     own = (index >= at.start) & (index < at.stop)
-    place = torch.where(
-        known, index - at.start, at.count
-    )  # what is no row of the bank is none here
-    taken = own | ~known
+    wrong = (index < 0) | (index >= at.total)
+    place = torch.where(wrong, at.count, index - at.start)  # which is no row here either
+    taken = own | wrong
     scatter_rows(bank, place[taken], rows[taken])
