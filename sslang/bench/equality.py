@@ -26,6 +26,7 @@ from torch import Tensor
 
 from sslang.data.batches import Batch, Batches
 from sslang.diagnostics import DiagnosticError
+from sslang.emit.sharding import SHARD_BYTES
 from sslang.ir.program import Program
 from sslang.processes.group import ALONE, Processes
 from sslang.train.data import open_data
@@ -211,7 +212,8 @@ def learn(
         dtype=torch.float64,
         processes=processes,
         micro_batch=None if split.parts == 1 else -(-rows // split.parts),
-        shard=0 if split.shard else None,
+        shard_nets=0 if split.shard else None,
+        shard_banks=0 if split.shard else SHARD_BYTES,
     )
     losses: list[Tensor] = []
     with Batches(

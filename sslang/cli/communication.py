@@ -20,11 +20,13 @@ def messages_of(program: Program, dims: Mapping[str, int], processes: int) -> li
     from sslang.emit.method import Method
     from sslang.emit.split.messages import messages
     from sslang.ir.partition import Unsplittable
+    from sslang.processes.group import Processes
 
     recipe = program.spec.recipe
     assert recipe is not None
     try:
-        return messages(Method(program, 0, dims=dims), recipe.batch, processes)
+        method = Method(program, 0, dims=dims, processes=Processes(0, processes))
+        return messages(method, recipe.batch, processes)
     except Unsplittable as error:
         raise DiagnosticError(Diagnostic("E743", error.message, error.span)) from None
 
@@ -34,6 +36,7 @@ def lines_of(found: Sequence[Message], processes: int) -> list[str]:
     rows = [("when", "how", "calls", "bytes", "what")]
     for message in found:
         shape = " x ".join(str(n) for n in message.shape) or "1"
+        shape = f"at most {shape}" if message.at_most else shape
         rows.append((
             "backward" if message.backward else "forward", message.way, str(message.calls),
             f"{message.bytes:,}" if message.bytes else "as read", f"{message.what} [{shape}]",
@@ -46,8 +49,10 @@ def lines_of(found: Sequence[Message], processes: int) -> list[str]:
     ]  # fmt: skip
     calls = sum(message.calls for message in found)
     sent = sum(message.sent(processes) for message in found)
-    images = " and the images" if any(m.way == "exchange" for m in found) else ""
+    images = " and the images" if any(not message.bytes for message in found) else ""
+    most = "at most " if any(message.at_most for message in found) else ""
     lines.append(
-        f"{calls} calls; over a ring, each of {processes} processes sends {sent:,.0f} bytes{images}"
+        f"{calls} calls; over a ring, each of {processes} processes sends {most}{sent:,.0f} "
+        f"bytes{images}"
     )
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
               help="Of the IR and the code, what each of N processes computes.")  # fmt: skip
 @click.option("--communication", is_flag=True,
               help="What the processes tell each other in a step.")  # fmt: skip
+@click.option("--images", type=click.IntRange(1), default=1000, show_default=True, metavar="N",
+              help="How many images the data set has.")  # fmt: skip
 @click.option("--graph", type=click.Path(), help="Write the graph as a picture: .svg or .dot.")
 @as_json
 @reporting
@@ -42,6 +45,7 @@ def command(
     phase: str | None,
     processes: int | None,
     communication: bool,
+    images: int,
     graph: str | None,
     json_: bool,
 ) -> None:
@@ -52,7 +56,8 @@ def command(
     if communication:
         from sslang.cli.communication import lines_of, messages_of
 
-        found = messages_of(_program(spec, recipe, overrides, phase), _EXAMPLE, processes or 2)
+        shown = _program(spec, recipe, overrides, phase)
+        found = messages_of(shown, _dims(images), processes or 2)
         if json_:
             print_json([vars(message) for message in found])
         else:
@@ -62,7 +67,7 @@ def command(
         text = _tree(spec)
     else:
         program = _program(spec, recipe, overrides, phase)
-        text = _text(program, stage, split=processes is not None and processes > 1)
+        text = _text(program, stage, _dims(images), processes or 1)
     if json_:
         print_json({"stage": stage, "text": text})
     else:
@@ -79,44 +84,53 @@ def _program(
     return program.phases[phase_number(program, phase)]
 
 
-def _text(program: Program, stage: str, *, split: bool) -> str:
+def _text(program: Program, stage: str, dims: Mapping[str, int], processes: int) -> str:
     if stage == "resolved":
         return program.spec.text
     from sslang.ir.text import graph_text
     from sslang.passes import optimise
 
-    if stage == "ir" and split:
-        return graph_text(_partition(program.step).graph)
-    if stage == "ir":
+    if stage == "ir" and processes == 1:
         return graph_text(optimise(program.step))
+    from sslang.emit.sharding import sharded_banks
+    from sslang.processes.group import Processes
+
+    group = Processes(0, processes)
+    if stage == "ir":
+        step = optimise(program.step)
+        banks = sharded_banks(program, [step], dims, group)
+        return graph_text(_partition(step, frozenset(banks)).graph)
     from sslang.emit.method import Method
     from sslang.emit.printed import printed
 
-    method = Method(program, 0, dims=_EXAMPLE)
-    used = sorted(program.dims & set(_EXAMPLE))
-    sizes = "".join(f"# for {name} = {_EXAMPLE[name]}\n" for name in used)
-    if split:
+    method = Method(program, 0, dims=dims, processes=group)
+    used = sorted(program.dims & set(dims))
+    sizes = "".join(f"# for {name} = {dims[name]}\n" for name in used)
+    if processes > 1:
         from sslang.emit.split.code import emit_split
 
-        code = emit_split(_partition(method.graphs[-1]), method.nets, method.dims)
+        split = _partition(method.graphs[-1], frozenset(method.banks))
+        code = emit_split(split, method.nets, method.dims)
         stages = [printed(c) for stage in code.stages for c in (stage.views, stage.step)]
-        return sizes + "\n\n".join([*stages, printed(code.rest)])
+        fetch = [] if code.fetch is None else [printed(code.fetch)]
+        return sizes + "\n\n".join([*fetch, *stages, printed(code.rest)])
     return f"{sizes}{printed(method.view_code)}\n\n{printed(method.step_code)}"
 
 
-def _partition(graph: Graph) -> Partition:
+def _partition(step: Graph, sharded: frozenset[str]) -> Partition:
     """A step split by rows. Raises DiagnosticError."""
     from sslang.diagnostics import Diagnostic, DiagnosticError
     from sslang.ir.partition import Unsplittable, partition
-    from sslang.passes import optimise
 
     try:
-        return partition(optimise(graph))
+        return partition(step, sharded=sharded)
     except Unsplittable as error:
         raise DiagnosticError(Diagnostic("E743", error.message, error.span)) from None
 
 
-_EXAMPLE = {"dataset": 1000, "classes": 10}  # what the data decide, where none are read
+def _dims(images: int) -> dict[str, int]:
+    """What the data decide, of data that are not read."""
+    return {"dataset": images, "classes": 10}
 
 
 def _tree(spec: str) -> str:

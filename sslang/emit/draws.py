@@ -42,9 +42,11 @@ def uniform(
     return (words >> np.uint64(11)).astype(np.float64).reshape(rows, count) * _WORD_TO_UNIT
 
 
-def normal(key: NDArray[np.uint64], step: int, rows: int, count: int) -> NDArray[np.float64]:
+def normal(
+    key: NDArray[np.uint64], step: int, rows: int, count: int, *, first_row: int = 0
+) -> NDArray[np.float64]:
     """Standard normal numbers, shape [rows, count], by Box and Muller's transform."""
-    pairs = uniform(key, step, rows, 2 * count)
+    pairs = uniform(key, step, rows, 2 * count, first_row=first_row)
     radius = np.sqrt(-2.0 * np.log1p(-pairs[:, :count]))
     return radius * np.cos(2.0 * np.pi * pairs[:, count:])
 

@@ -250,7 +250,7 @@ class Writer:
             return _call(self.out, tensors.member, inputs, dict(node.settings), node.name)
         if node.op in CROSSINGS:
             assert self.part is not None, f"{node.op} outside of a part"
-            settings = dict(node.settings)
+            settings = {k: self._setting(v) for k, v in node.settings}
             return self.out.create_node(
                 "call_method", node.op, (self.part, *inputs), settings, name=node.name
             )

@@ -15,12 +15,22 @@ from sslang.emit import draws
 from sslang.emit.building import average_of, build_nets, freeze
 from sslang.emit.graph import Emitted, ValueDraw, emit_step, emit_views
 from sslang.emit.nets.norms import commit_statistics, discard_statistics
-from sslang.emit.states import Weight, append_rows, initial_value, scatter_rows, size_of
+from sslang.emit.sharding import SHARD_BYTES, sharded_banks
+from sslang.emit.states import (
+    Weight,
+    append_rows,
+    initial_value,
+    scatter_own_rows,
+    scatter_rows,
+    size_of,
+)
 from sslang.emit.variants import first_step, has_latches, later_step
 from sslang.ir.graph import Graph
 from sslang.ir.program import Program, StatePlan
 from sslang.ops.schedules import Clock, value_at
 from sslang.passes import PIPELINE, Pass, optimise
+from sslang.processes.group import ALONE, Processes
+from sslang.processes.shards import Rows
 from sslang.types import ViewType
 
 Sizes = NDArray[np.int64]
@@ -39,7 +49,8 @@ class Method(nn.Module):
     """All that a phase declares, built. Its `state_dict` is everything but the optimizer.
 
     `dims` are the sizes that the data decide (`dataset`, `classes`); `weights` are parameters and
-    buffers of nets to begin with, by name: those of earlier phases.
+    buffers of nets to begin with, by name: those of earlier phases. Of several `processes` each
+    has its own rows of the `banks` that take at least `shard_bytes` and are read by index alone.
     """
 
     def __init__(
@@ -52,21 +63,25 @@ class Method(nn.Module):
         passes: tuple[Pass, ...] = PIPELINE,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        processes: Processes = ALONE,
+        shard_bytes: int = SHARD_BYTES,
     ) -> None:
         super().__init__()
         self.program = program
         self.seed = seed
         self.dims = dict(dims or {})
+        self.graph = optimise(program.step, passes)
+        self.banks = sharded_banks(program, self.graphs, self.dims, processes, shard_bytes)
         self.nets = build_nets(program, seed, self.dims, weights or {}, dtype)
         for state in program.states:
-            self.register_buffer(_buffer(state.name), initial_value(state, seed, self.dims))
+            value = initial_value(state, seed, self.dims, self.banks.get(state.name))
+            self.register_buffer(_buffer(state.name), value)
             if state.starts_empty:
                 filled = torch.zeros((), dtype=torch.long)
                 self.register_buffer(_buffer(state.name, "filled"), filled)
         self.frozen, self.thawing = freeze(self.nets, program)
         self.to(device=device, dtype=dtype)
         self.constrain()
-        self.graph = optimise(program.step, passes)
         self.view_code = emit_views(self.graph)
         self.step_codes = tuple(emit_step(g, self.nets, self.dims) for g in self.graphs)
         self.averages = [average_of(self.nets, plan) for plan in program.averages]
@@ -111,6 +126,7 @@ class Method(nn.Module):
 
         `inputs` are the `index` and the `label` of each row, where the step reads them.
         """
+        assert not self.banks, "a step on shared banks is computed in parts"
         at = 0 if clock.step == 0 else -1
         code = self.step_codes[at]
         values = self._arguments(code, views[0], clock, inputs or {})
@@ -160,7 +176,9 @@ class Method(nn.Module):
 
     def _write(self, plan: StatePlan, value: Tensor, index: Tensor | None) -> None:
         state = getattr(self, _buffer(plan.name))
-        if index is not None:
+        if index is not None and plan.name in self.banks:
+            scatter_own_rows(state, self.banks[plan.name], index, value)
+        elif index is not None:
             scatter_rows(state, index, value)
         elif plan.kind == "queue":
             append_rows(state, value)
@@ -206,8 +224,16 @@ class Method(nn.Module):
 
     # --- state ---------------------------------------------------------------------------
 
+    @property
+    def sharded(self) -> Mapping[str, Rows]:
+        """The rows that this process holds of tensors of the `state_dict`, where not all."""
+        return {_buffer(name): rows for name, rows in self.banks.items()}
+
     def state(self, name: str) -> Tensor:
-        """A state as it is read: of a queue the rows, oldest first, and none while it fills."""
+        """A state as it is read: of a queue the rows, oldest first, and none while it fills.
+
+        Of a bank that the processes share, the rows of this one.
+        """
         tensor = getattr(self, _buffer(name))
         assert isinstance(tensor, Tensor)
         filled = getattr(self, _buffer(name, "filled"), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from sslang.emit import draws
 from sslang.ir.program import StatePlan
+from sslang.processes.shards import Rows
 from sslang.types import Dim, Size
 
 
@@ -23,11 +25,18 @@ def size_of(size: Size, dims: Mapping[str, int]) -> int:
     return size.at(dict(dims))
 
 
-def initial_value(plan: StatePlan, seed: int, dims: Mapping[str, int]) -> Tensor:
-    """What a state begins with, float32 of its shape."""
+def initial_value(
+    plan: StatePlan, seed: int, dims: Mapping[str, int], at: Rows | None = None
+) -> Tensor:
+    """What a state begins with, float32 of its shape; of the rows `at` alone, if given."""
     shape = tuple(size_of(s, dims) for s in plan.shape)
+    first = 0
+    if at is not None:
+        first, shape = at.start, (at.count, *shape[1:])
     key = draws.stream_key(seed, "state", plan.name)
     rows, count = (shape[0], int(np.prod(shape[1:]))) if shape else (1, 1)
+    uniform = partial(draws.uniform, key, 0, rows, count, first_row=first)
+    normal = partial(draws.normal, key, 0, rows, count, first_row=first)
     match plan.initialiser:
         case "zeros" | "empty":
             return torch.zeros(shape)
@@ -36,14 +45,14 @@ def initial_value(plan: StatePlan, seed: int, dims: Mapping[str, int]) -> Tensor
         case "uniform":
             interval = plan.settings.get("range")
             bounds = (0.0, 1.0) if interval is None else (interval.low, interval.high)
-            drawn = draws.between(draws.uniform(key, 0, rows, count), bounds)
+            drawn = draws.between(uniform(), bounds)
         case "uniform_fan_in":
             bound = 1.0 / np.sqrt(count)
-            drawn = draws.between(draws.uniform(key, 0, rows, count), (-bound, bound))
+            drawn = draws.between(uniform(), (-bound, bound))
         case "normal":
-            drawn = draws.normal(key, 0, rows, count) * plan.settings.get("std", 1.0)
+            drawn = normal() * plan.settings.get("std", 1.0)
         case "sphere":
-            drawn = draws.normal(key, 0, rows, count)
+            drawn = normal()
             drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
         case other:
             raise AssertionError(f"no lowering for the initialiser {other}")
@@ -91,3 +100,12 @@ def scatter_rows(bank: Tensor, index: Tensor, rows: Tensor) -> None:
     order = torch.argsort(index, stable=True)
     last = torch.searchsorted(index[order], index, right=True) - 1
     bank[index] = rows.to(bank.dtype)[order[last]]
+
+
+def scatter_own_rows(bank: Tensor, at: Rows, index: Tensor, rows: Tensor) -> None:
+    """`scatter_rows` into the rows `at` of a bank, which `bank` has; others' rows are theirs."""
+    own = (index >= at.start) & (index < at.stop)
+    wrong = (index < 0) | (index >= at.total)
+    place = torch.where(wrong, at.count, index - at.start)  # which is no row here either
+    taken = own | wrong
+    scatter_rows(bank, place[taken], rows[taken])

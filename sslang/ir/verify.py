@@ -6,6 +6,7 @@ from sslang.ir.graph import (
     APPLY,
     DRAW,
     ENTER,
+    FETCH,
     FIELD,
     GATHER_ROWS,
     IMAGE,
@@ -30,7 +31,7 @@ from sslang.types.dims import scale
 
 _OWN = frozenset((
     IMAGE, INPUT, DRAW, APPLY, MEMBER, FIELD, PERMUTATION, PERMUTE, UNPERMUTE, READ, LATCH,
-    WEIGHT, SCHEDULE, SIZE, GATHER_ROWS, OWN_ROWS, ENTER, TOTAL, ONCE,
+    WEIGHT, SCHEDULE, SIZE, GATHER_ROWS, OWN_ROWS, ENTER, TOTAL, ONCE, FETCH,
 ))  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
+from sslang.processes.shards import rows_of
+
 # Called so from torch 2.14 on; the name before it is deprecated.
 _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 
@@ -90,6 +92,32 @@ class Processes:
         back = np.empty_like(by_sender)
         back[by_sender] = np.arange(len(by_sender))
         return found[torch.from_numpy(back).to(rows.device)]
+
+    def fetch(self, own: Tensor, index: Tensor, total: int) -> Tensor:
+        """The rows [*index.shape, ...] that `index` names of a tensor of `total` rows.
+
+        Each process holds those of `rows_of`, this one `own`, and asks for what it wants by an
+        index of its own. A row that it names more than once comes once. No gradient passes.
+        Raises IndexError for what is no row.
+        """
+        if self.alone:
+            return own[index]
+        wanted, places = torch.unique(index, return_inverse=True)
+        at = [rows_of(total, rank, self.count) for rank in range(self.count)]
+        ends = torch.tensor([0, *(rows.stop for rows in at)], device=index.device)
+        before = torch.searchsorted(wanted, ends)  # in order of rows, so of owners
+        asked = before.diff()
+        asking = torch.empty_like(asked)
+        dist.all_to_all_single(asking, asked)
+        (below, *_, known), from_each, to_each = (t.tolist() for t in (before, asked, asking))
+        if below or known < len(wanted):
+            raise IndexError(f"an index names no row of {total}")
+        named = wanted.new_empty(sum(to_each))
+        dist.all_to_all_single(named, wanted, to_each, from_each)
+        sent = own.detach()[named - at[self.rank].start]
+        found = own.new_empty((len(wanted), *own.shape[1:]))
+        dist.all_to_all_single(found, sent, from_each, to_each)
+        return found[places]
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Each tensor becomes its sum over the processes, in place; one message a dtype."""

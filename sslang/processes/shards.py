@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from sslang.processes.group import Processes
+if TYPE_CHECKING:
+    from sslang.processes.group import Processes
 
 UNIT_BYTES = 4 * 2**20  # of parameters: a layer that is smaller is gathered with those around it
 

@@ -58,7 +58,7 @@ def _learner(
             channels_last=options.channels_last,
             processes=processes,
             micro_batch=micro_batch,
-            shard=UNIT_BYTES if options.shard and not processes.alone else None,
+            shard_nets=UNIT_BYTES if options.shard and not processes.alone else None,
         )
 
 

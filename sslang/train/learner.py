@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.emit.method import Method
+from sslang.emit.sharding import SHARD_BYTES
 from sslang.emit.split.limits import limits_of, micro_batch_problem, processes_problem
 from sslang.emit.split.step import Images, SplitStep
 from sslang.ir.partition import Unsplittable
@@ -56,9 +57,10 @@ class Learner:
 
     A step may be split: over `processes`, each of which is given its own rows of the batch, and
     over micro-batches of `micro_batch` images. Neither changes what is computed; DiagnosticError
-    E740-E743 where the spec does not allow it. With `shard`, the processes hold the parameters of
-    nets, their gradients and the optimizer's state together (FSDP2), and layers of at least so
-    many bytes are made whole one at a time.
+    E740-E743 where the spec does not allow it. With `shard_nets`, the processes hold the parameters
+    of nets, their gradients and the optimizer's state together (FSDP2), and layers of at least so
+    many bytes are made whole one at a time. Banks of at least `shard_banks` bytes that are read by
+    index alone are held together in any case.
     """
 
     def __init__(
@@ -76,7 +78,8 @@ class Learner:
         passes: tuple[Pass, ...] = PIPELINE,
         processes: Processes = ALONE,
         micro_batch: int | None = None,
-        shard: int | None = None,
+        shard_nets: int | None = None,
+        shard_banks: int = SHARD_BYTES,
     ) -> None:
         recipe = program.spec.recipe
         assert recipe is not None, "the program has no recipe"
@@ -90,13 +93,14 @@ class Learner:
         self.step = 0
         dims = {"dataset": images} | ({} if classes is None else {"classes": classes})
         self.method = Method(
-            program, seed, dims=dims, weights=weights, passes=passes, device=device, dtype=dtype
-        )
+            program, seed, dims=dims, weights=weights, passes=passes, device=device, dtype=dtype,
+            processes=processes, shard_bytes=shard_banks,
+        )  # fmt: skip
         self.method.train()
         self.processes = processes
-        self.sharded = shard is not None
-        if shard is not None:
-            self._shard(shard)
+        self.shares_nets = shard_nets is not None
+        if shard_nets is not None:
+            self._shard(shard_nets)
         elif channels_last:
             self.method.nets.to(memory_format=torch.channels_last)
         self.groups = parameter_groups(self.method, program)
@@ -121,12 +125,12 @@ class Learner:
     @property
     def in_pieces(self) -> bool:
         """Whether the processes hold some tensor of the state together."""
-        return self.sharded
+        return self.shares_nets or bool(self.method.banks)
 
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Within, nets are applied without a word to the others; called by all processes."""
-        if not self.sharded:
+        if not self.shares_nets:
             yield
             return
         from sslang.emit.nets.sharded import gathered_parameters
@@ -259,7 +263,7 @@ class Learner:
         """
         return {
             "step": self.step,
-            "method": state_of_tensors(self.method.state_dict()),
+            "method": state_of_tensors(self.method.state_dict(), self.method.sharded),
             "optimizer": state_of_optimizer(self.optimizer, self.own),
         }
 
@@ -276,7 +280,8 @@ class Learner:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state, of which this process takes what it holds."""
-        self.method.load_state_dict(restored_tensors(state["method"], self.method.state_dict()))
+        own = self.method.state_dict()
+        self.method.load_state_dict(restored_tensors(state["method"], own, self.method.sharded))
         self.method.constrain()
         self.optimizer.load_state_dict(
             restored_optimizer(state["optimizer"], self.optimizer, self.own)

@@ -11,15 +11,28 @@ from torch import Tensor, nn
 from sslang.processes.shards import Piece, Pieces, Rows, cut, own_part, place_of
 from sslang.train.own import OwnParameters
 
-
-def state_of_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor | Piece]:
-    """Tensors by name, of shared ones the piece that this process holds."""
-    return {name: _piece(own_part(value), place_of(value)) for name, value in state.items()}
+NO_ROWS: Mapping[str, Rows] = {}
 
 
-def restored_tensors(state: Mapping[str, Any], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of a loaded state, what goes where the tensors of `like` are."""
-    found = {n: cut(v, place_of(like[n])) if n in like else v for n, v in state.items()}
+def state_of_tensors(
+    state: Mapping[str, Tensor], rows: Mapping[str, Rows] = NO_ROWS
+) -> dict[str, Tensor | Piece]:
+    """Tensors by name, of shared ones the piece that this process holds.
+
+    `rows` are those of tensors that do not know it themselves: banks.
+    """
+    return {
+        name: _piece(own_part(value), rows.get(name) or place_of(value))
+        for name, value in state.items()
+    }
+
+
+def restored_tensors(
+    state: Mapping[str, Any], like: Mapping[str, Tensor], rows: Mapping[str, Rows] = NO_ROWS
+) -> dict[str, Tensor]:
+    """Of a loaded state, what goes where the tensors of `like` are, of which these `rows`."""
+    places = {name: rows.get(name) or place_of(tensor) for name, tensor in like.items()}
+    found = {name: cut(value, places.get(name)) for name, value in state.items()}
     if all(place_of(tensor) is None for tensor in like.values()):
         return found
     from sslang.emit.nets.sharded import placed_like  # half a second to import

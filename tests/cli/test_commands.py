@@ -85,6 +85,21 @@ def test_show_takes_overrides() -> None:
     assert "`temperature`" in wrong.output
 
 
+def test_show_says_how_a_large_bank_is_shared() -> None:
+    spec = str(ROOT / "specs/instdisc.ssl")
+    large = ("--processes", "2", "--images", "200000")
+    fetch = "gather = fetch(memory, columns, rows=dataset)"
+    assert fetch in call("show", spec, "--stage", "ir", *large).stdout
+    assert fetch not in call("show", spec, "--stage", "ir", "--processes", "2").stdout
+    assert fetch not in call("show", spec, "--stage", "ir", "--images", "200000").stdout
+    code = call("show", spec, "--stage", "torch", *large).stdout
+    assert "part.fetch(memory, columns, rows = 200000)" in code
+    told = call("show", spec, "--communication", *large).stdout
+    assert "rows of memory[columns] [at most 16416 x 128]" in told
+    assert "sends at most 7,180,628 bytes\n" in told
+    assert "at most" not in call("show", spec, "--communication").stdout
+
+
 def test_show_draws_the_graph(tmp_path: Path) -> None:
     path = tmp_path / "graph.svg"
     assert call("show", SIMCLR, "--graph", str(path)).exit_code == 0

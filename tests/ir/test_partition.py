@@ -6,8 +6,18 @@ import pytest
 
 from sslang.api import load_source
 from sslang.diagnostics import Source
-from sslang.ir.graph import CROSSINGS
-from sslang.ir.partition import Local, Partition, Whole, is_affine, partition
+from sslang.ir.graph import CROSSINGS, FETCH
+from sslang.ir.partition import (
+    Local,
+    Partition,
+    Placement,
+    Sharded,
+    Whole,
+    is_affine,
+    partition,
+    read_by_index,
+    reads,
+)
 from sslang.ir.verify import verify
 from sslang.passes import optimise
 
@@ -30,9 +40,9 @@ recipe default {
 """
 
 
-def split(body: str) -> Partition:
+def split(body: str, sharded: frozenset[str] = frozenset()) -> Partition:
     graph = optimise(load_source(Source("example.ssl", HEAD + body), None, ()).step)
-    found = partition(graph)
+    found = partition(graph, sharded=sharded)
     verify(found.graph)
     return found
 
@@ -100,3 +110,46 @@ def test_a_draw_that_all_make_alike_is_not_sent() -> None:
     assert not [c for c in crossings(found) if c.startswith("gather")]
     found = split("u = draw_uniform(8)\nloss = mean(p @ u.T)")
     assert not [c for c in crossings(found) if c.startswith("gather")]
+
+
+BANK = "bank m[dataset] = sphere(8)\nm[index] <- stop_grad(q)\n"
+
+
+@pytest.mark.parametrize(
+    ("index", "placement", "early"),
+    [
+        ("index", Local(), True),
+        ("draw_integers(5, below = dataset)[:, 0]", Local(order="*"), True),
+        ("draw_integers(5, below = dataset, per = step)", Whole(), True),
+        # only the embeddings know which rows these are
+        ("argmax(stop_grad(q))", Local(embedding=False), False),
+        ("argmax(mean(stop_grad(q) @ stop_grad(q).T, axis = 0))", Whole(batch=True), False),
+    ],
+)
+def test_rows_of_a_sharded_bank_are_fetched(index: str, placement: Placement, early: bool) -> None:
+    body = f"{BANK}i = {index}\nloss = mean(dot(p, m[index])) - mean(m[i] ** 2)"
+    found = split(body, frozenset({"m"}))
+    assert found.placed["m"] == Sharded()
+    fetches = {n.references[1]: n for n in found.graph.nodes if n.op == FETCH}
+    node = next(n for by, n in fetches.items() if (by == "index") == (index == "index"))
+    assert found.placed[node.name] == placement
+    assert str(node.setting("rows")) == "dataset"
+    assert (node.name in found.fetched) == early
+    assert not found.is_embedding(node)
+    assert not [n for n in found.graph.nodes if n.op == "gather"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        ("mean(dot(p, m[index]))", True),
+        ("mean(q)", True),
+        ("mean(dot(p, m[index])) + mean(p @ m.T)", False),
+        ("mean(p * m[:, 0][index][:, none])", False),
+    ],
+)
+def test_what_is_read_by_index_alone(loss: str, expected: bool) -> None:
+    source = Source("example.ssl", f"{HEAD}{BANK}loss = {loss}")
+    graph = optimise(load_source(source, None, ()).step)
+    assert read_by_index(graph, "m") == expected
+    assert bool(reads(graph, "m")) == ("m[" in loss)

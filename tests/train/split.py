@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 import sslang
+from sslang.emit.sharding import SHARD_BYTES
 from sslang.ir.program import Program
 from sslang.processes.group import ALONE, Processes
 from sslang.train.learner import Learner
@@ -38,7 +39,8 @@ def learn(
     """Losses and state after some steps; `batches` are sizes other than the recipe's."""
     learner = Learner(
         program, images=IMAGES, classes=4, dtype=dtype, processes=processes,
-        micro_batch=micro_batch, shard=shard,
+        micro_batch=micro_batch, shard_nets=shard,
+        shard_banks=SHARD_BYTES if shard is None else 0,
     )  # fmt: skip
     if compile_with is not None:
         learner.compile(backend=compile_with)

@@ -10,6 +10,7 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 
 from sslang.bench.equality import in_processes, largest_difference
+from sslang.emit.sharding import SHARD_BYTES
 from sslang.ir.program import Program
 from sslang.processes.group import ALONE, Processes
 from sslang.train import checkpoint
@@ -31,12 +32,13 @@ CASES: dict[str, tuple[str, tuple[str, ...], int | None]] = {
     "mocov3_vit": ("mocov3_vit", (VIT, "size=12", "batch=12"), None),
     "mocov3_vit, cached": ("mocov3_vit", (VIT, "size=12", "batch=12"), 2),
     "cmc": ("cmc", (*TINY, "batch=12", "negatives=16"), None),
+    "instdisc": ("instdisc", (*TINY, "batch=12", "negatives=16"), None),
     "cpc": ("cpc", ("batch=8",), None),
     "mae": ("../examples/mae", ("batch=8",), None),
 }
 
 
-RESUMED = ("simclr, lars", "mocov3_vit", "swav")
+RESUMED = ("simclr, lars", "mocov3_vit", "swav", "instdisc")
 
 
 def program(case: str) -> Program:
@@ -76,7 +78,7 @@ def test_what_was_saved_in_parts_goes_on(tmp_path: Path) -> None:
 def learner_of(case: str, processes: Processes, shard: int | None = None) -> Learner:
     return Learner(
         program(case), images=IMAGES, classes=4, dtype=torch.float64, processes=processes,
-        shard=shard,
+        shard_nets=shard, shard_banks=SHARD_BYTES if shard is None else 0,
     )  # fmt: skip
 
 
@@ -86,7 +88,8 @@ def step(learner: Learner, number: int) -> None:
     batch = learner.recipe.batch
     pixels = torch.from_numpy(random.integers(0, 256, (batch, 3, 16, 16), dtype=np.uint8))
     mine = slice(*learner.share(batch))
-    learner.train_step(pixels[mine], batch=batch)
+    index = torch.from_numpy(random.permutation(IMAGES)[:batch])
+    learner.train_step(pixels[mine], index=index[mine], batch=batch)
 
 
 def _saved(processes: Processes, folder: Path) -> None:

@@ -27,6 +27,15 @@ class Embedded:
 
 
 @dataclass(frozen=True)
+class Fetched:
+    """Rows of banks: `outer` members of `inner` rows an image; 0 where all have the same."""
+
+    name: str
+    outer: int
+    inner: int
+
+
+@dataclass(frozen=True)
 class Stage:
     """Embeddings of the images in one order: the batch's own (None), or that of a permutation.
 
@@ -44,10 +53,14 @@ class Stage:
 class SplitCode:
     """A step in parts. `rest` takes (part, embeddings, ...) and gives what a whole step gives.
 
-    `loss` is the part of `rest` that the loss needs, where gradients of the embeddings are known
-    before the embeddings are.
+    `fetch` takes (part, ...) and gives the rows of banks that the stages and the rest take, those
+    in `fetched`: once a step, for the messages of all processes have to meet. `loss` is the part
+    of `rest` that the loss needs, where gradients of the embeddings are known before the
+    embeddings are.
     """
 
+    fetch: Emitted | None
+    fetched: tuple[Fetched, ...]
     stages: tuple[Stage, ...]
     rest: Emitted
     loss: Emitted | None
@@ -65,7 +78,7 @@ def emit_split(split: Partition, nets: nn.Module, dims: Mapping[str, int]) -> Sp
         stage for order in split.orders
         if (stage := _stage(split, order, nets, dims)) is not None
     )  # fmt: skip
-    given = tuple(e.name for stage in stages for e in stage.gives)
+    given = (*split.fetched, *(e.name for stage in stages for e in stage.gives))
     rest = _rest(split.graph, given, nets, dims)
     loss = None
     if is_affine(split):
@@ -74,7 +87,24 @@ def emit_split(split: Partition, nets: nn.Module, dims: Mapping[str, int]) -> Sp
     shown = split.graph.outputs.get("embedding")
     placed = None if shown is None else split.local(shown)
     rows = 0 if placed is None else placed.outer * placed.inner
-    return SplitCode(stages, rest, loss, rows)
+    fetch = _fetch(split, nets, dims) if split.fetched else None
+    fetched = tuple(_fetched(split, name) for name in split.fetched)
+    return SplitCode(fetch, fetched, stages, rest, loss, rows)
+
+
+def _fetch(split: Partition, nets: nn.Module, dims: Mapping[str, int]) -> Emitted:
+    """The code from what is known of the images' places to rows of banks."""
+    graph = Graph(split.graph.nodes, {name: name for name in split.fetched}, {}).pruned()
+    writer = Writer(graph, dims, (), part=True)
+    for node in graph.nodes:
+        writer.write(node)
+    writer.out.output(tuple(writer.known[name] for name in split.fetched))
+    return writer.emitted(nets, "Fetched")
+
+
+def _fetched(split: Partition, name: str) -> Fetched:
+    placed = split.local(name)
+    return Fetched(name, 0, 0) if placed is None else Fetched(name, placed.outer, placed.inner)
 
 
 def _stage(
@@ -89,16 +119,17 @@ def _stage(
                    and isinstance(n.type, ViewType)}  # fmt: skip
         nodes = split.graph.replaced(sources, [n for n in nodes if n.name not in sources]).nodes
     outputs = {e.name: e.name for e in gives}
-    graph = Graph(nodes, outputs, {}).pruned()
+    graph = _from(split.fetched, Graph(nodes, outputs, {}))
     by_name = graph.by_name
     read = {
         n for node in graph.nodes if not is_view_op(node)
         for n in node.references if is_view_op(by_name[n])
     }  # fmt: skip
     views = tuple(n.name for n in graph.nodes if n.name in read)
-    writer = Writer(graph, dims, views, part=True)
+    given = tuple(name for name in split.fetched if name in by_name)
+    writer = Writer(graph, dims, views, given, part=True)
     for node in graph.nodes:
-        if node.op != IMAGE and not is_view_op(node):
+        if node.op != IMAGE and not is_view_op(node) and node.name not in given:
             writer.write(node)
     writer.out.output(tuple(writer.known[e.name] for e in gives))
     site = None if order is None else split.graph.node(order).setting("site")
@@ -124,10 +155,7 @@ def _rest(
     graph: Graph, given: tuple[str, ...], nets: nn.Module, dims: Mapping[str, int]
 ) -> Emitted:
     """The code from the embeddings on."""
-    roots = Graph(
-        tuple(replace(n, inputs=()) if n.name in given else n for n in graph.nodes),
-        graph.outputs, graph.writes,
-    ).pruned()  # fmt: skip
+    roots = _from(given, graph)
     writer = Writer(roots, dims, (), given, part=True)
     for node in roots.nodes:
         if node.name not in given:
@@ -135,3 +163,9 @@ def _rest(
             writer.write(node)
     writer.finish()
     return writer.emitted(nets, "Rest")
+
+
+def _from(given: tuple[str, ...], graph: Graph) -> Graph:
+    """The part of a graph that is left to compute where some values are given."""
+    nodes = tuple(replace(n, inputs=()) if n.name in given else n for n in graph.nodes)
+    return Graph(nodes, graph.outputs, graph.writes).pruned()

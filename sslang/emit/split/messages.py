@@ -16,6 +16,7 @@ from sslang.emit.states import size_of
 from sslang.ir.graph import (
     APPLY,
     ENTER,
+    FETCH,
     GATHER_ROWS,
     OWN_ROWS,
     PERMUTE,
@@ -35,7 +36,8 @@ class Message:
     of all rows, or of the sum; 0 for images, whose sizes only the data know.
 
     Over a ring of P processes each sends, and receives, (P - 1) / P of them in a gather, and
-    2 (P - 1) / P in a sum.
+    2 (P - 1) / P in a sum. In an exchange each receives a part of P, and sends about as many.
+    `at_most`: the data decide how many they are.
     """
 
     way: Way
@@ -44,21 +46,29 @@ class Message:
     shape: tuple[int, ...]
     bytes: int
     calls: int = 1
+    at_most: bool = False
 
     def sent(self, processes: int) -> float:
         """Bytes that each of so many processes sends."""
+        if self.way == "exchange":
+            return self.bytes / processes
         return self.bytes * (processes - 1) / processes * (2 if self.way == "sum" else 1)
 
 
 def messages(method: Method, batch: int, processes: int) -> list[Message]:
-    """The messages of a step after the first, on images already read, in float32."""
-    split = partition(method.graphs[-1])
+    """The messages of a step after the first, on images already read, in float32.
+
+    `method` is that of one of the processes, which knows the banks that they share.
+    """
+    split = partition(method.graphs[-1], sharded=frozenset(method.banks))
     sizes = {**method.dims, "batch": batch}
     for state in method.program.states:
         sizes[state.name] = size_of(state.shape[0], sizes) if state.shape else 0
     trained = carrying(split)
-    found = [m for node in split.graph.nodes for m in _of(node, sizes, node.name in trained)]
-    found += [m for node in split.graph.nodes for m in _batch_norms(split, node, method, processes)]
+    nodes = split.graph.nodes
+    found = [m for n in nodes if n.op == FETCH for m in _fetch(split, n, sizes, processes)]
+    found += [m for n in nodes for m in _of(n, sizes, n.name in trained)]
+    found += [m for n in nodes for m in _batch_norms(split, n, method, processes)]
     for number, bucket in enumerate(buckets_of([p for _, p in method.trained()]), start=1):
         count = sum(p.numel() for p in bucket)
         found.append(Message("sum", f"gradients, part {number}", True, (count,), 4 * count))
@@ -86,6 +96,30 @@ def _of(node: Node, sizes: dict[str, int], trained: bool) -> Iterator[Message]:
         yield Message("sum", what, True, shape, bytes_)
     elif node.op == OWN_ROWS and node.setting("batch") and trained:
         yield Message("gather", what, True, shape, bytes_)
+
+
+def _fetch(
+    split: Partition, node: Node, sizes: dict[str, int], processes: int
+) -> Iterator[Message]:
+    """Rows of a shared bank: how many each asks of each, which, and the rows.
+
+    A row that a process names more than once is asked for once, and its own are no message but
+    for the collective: how many there are of both only the indices know.
+    """
+    bank, index = (split.graph.node(name) for name in node.references)
+    assert isinstance(bank.type, TensorType) and isinstance(index.type, TensorType)
+    askers = 1 if split.local(node.name) is not None else processes  # all ask for the same
+    shape = tuple(size_of(s, sizes) for s in index.type.shape)
+    total, *row = (size_of(s, sizes) for s in bank.type.shape)
+    count = min(askers * prod(shape), processes * total)
+    what = f"{bank.name}[{index.name}]"
+    yield Message("exchange", f"how many rows of {what} are whose", False,
+                  (processes, processes), 8 * processes**2)  # fmt: skip
+    yield Message("exchange", f"the index of {what}", False, (count,), 8 * count, at_most=True)
+    yield Message(
+        "exchange", f"rows of {what}", False, (count, *row),
+        count * prod(row) * _BYTES[bank.type.dtype], at_most=True,
+    )  # fmt: skip
 
 
 def _batch_norms(split: Partition, node: Node, method: Method, processes: int) -> Iterator[Message]:

@@ -74,6 +74,10 @@ class Part:
         once: Tensor = _Drop.apply(x)
         return once
 
+    def fetch(self, own: Tensor, index: Tensor, rows: int) -> Tensor:
+        """Of a bank of `rows` rows, of which each process has its own, those that `index` names."""
+        return self.processes.fetch(own, index, rows)
+
     def cut(self, x: Tensor, outer: int, inner: int) -> Tensor:
         """Of [outer * batch * inner, ...], the rows of this part: [outer * rows * inner, ...]."""
         if self.rows == self.batch:

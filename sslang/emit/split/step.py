@@ -78,7 +78,7 @@ class SplitStep:
         self._compiled: dict[int, Callable[..., Any]] = {}
         set_processes(method.nets, processes)
         whole = frozenset() if micro_batch is None else limits.whole
-        splits = [partition(graph, whole) for graph in method.graphs]
+        splits = [partition(graph, whole, frozenset(method.banks)) for graph in method.graphs]
         for split in splits:
             refuse_alike(split.graph, method.nets)
         self.codes = tuple(emit_split(split, method.nets, method.dims) for split in splits)
@@ -129,6 +129,7 @@ class _Run:
         self.start, self.rows, self.batch = sum(counts[:rank]), counts[rank], sum(counts)
         self.part = self._part(self.start, self.rows)
         self.permuted: dict[str, tuple[Tensor, Sizes, NDArray[np.int64]]] = {}
+        self.fetched = self._fetch()
 
     def _part(self, start: int, rows: int) -> Part:
         return Part(self.step.processes, self.images.counts, start, rows, self.like, self.sizes)
@@ -231,6 +232,23 @@ class _Run:
             return size
         return size.at({**self.method.dims, **self.sizes, "batch": self.batch})
 
+    def _fetch(self) -> tuple[Tensor, ...]:
+        """The rows of shared banks for this process's images, or for all alike."""
+        if self.code.fetch is None:
+            return ()
+        with torch.no_grad(), self.step.precision():
+            arguments = self._arguments(self.code.fetch, self.part, {})
+            fetched: tuple[Tensor, ...] = self.code.fetch.module(*arguments)
+        return fetched
+
+    def _fetched(self, part: Part) -> dict[str, Any]:
+        """Of what was fetched, what a part takes, by name."""
+        within = self._within(part)
+        return {
+            f.name: within.cut(rows, f.outer, f.inner) if f.outer else rows
+            for f, rows in zip(self.code.fetched, self.fetched, strict=True)
+        }
+
     def _together(self, found: list[list[list[Tensor]]]) -> list[Tensor]:
         """Of each embedding, what the parts found, put together: [stage][part][value]."""
         whole: list[Tensor] = []
@@ -247,11 +265,15 @@ class _Run:
         self, stage: Stage, part: Part, gradients: Sequence[Tensor | None]
     ) -> list[Tensor | None]:
         """Of the gradients of this process's rows, those of a part."""
-        within = replace(part, counts=(self.rows,), start=part.start - self.start)
+        within = self._within(part)
         return [
             g if g is None or not e.outer else within.cut(g, e.outer, e.inner)
             for e, g in zip(stage.gives, gradients, strict=True)
         ]
+
+    def _within(self, part: Part) -> Part:
+        """A part as one of this process's rows rather than of the batch."""
+        return replace(part, counts=(self.rows,), start=part.start - self.start)
 
     # --- forward -------------------------------------------------------------------------
 
@@ -266,8 +288,8 @@ class _Run:
                 v.contiguous(memory_format=torch.channels_last) if v.dim() == 4 else v
                 for v in views
             ]
-        arguments = self._arguments(stage.step, part, dict(zip(stage.step.views, views,
-                                                               strict=True)))  # fmt: skip
+        given = dict(zip(stage.step.views, views, strict=True))
+        arguments = self._arguments(stage.step, part, given | self._fetched(part))
         values: tuple[Tensor, ...] = self.step.call(stage.step)(*arguments)
         return list(values)
 
@@ -318,6 +340,7 @@ class _Run:
 
     def _run(self, code: Emitted, embeddings: list[Tensor]) -> dict[str, Any]:
         named = {e.name: v for e, v in zip(self.code.takes, embeddings, strict=True)}
+        named |= self._fetched(self.part)
         results: dict[str, Any] = code.module(*self._arguments(code, self.part, named))
         return results
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sslang.ir.graph import DRAW, ENTER, GATHER_ROWS, ONCE, OWN_ROWS, Graph, Node
+from sslang.ir.graph import DRAW, ENTER, GATHER_ROWS, IMAGE, ONCE, OWN_ROWS, Graph, Node
 from sslang.ir.partition.placement import ANY_ORDER, Columns, Local, Placement, Whole
 
 
@@ -16,6 +16,7 @@ class Growing:
         self.nodes: list[Node] = []
         self.by_name: dict[str, Node] = {}
         self.placed: dict[str, Placement] = {}
+        self.of_images: set[str] = set()  # values that depend on an image
         self.taken = {n.name for n in graph.nodes}
         self.crossings: dict[tuple[str, str, Any], str] = {}
 
@@ -26,6 +27,8 @@ class Growing:
         self.nodes.append(node)
         self.by_name[node.name] = node
         self.placed[node.name] = placement
+        if node.op == IMAGE or not self.of_images.isdisjoint(node.references):
+            self.of_images.add(node.name)
         return node.name
 
     def fresh(self, wanted: str) -> str:

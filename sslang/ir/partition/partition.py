@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sslang.diagnostics import Span
-from sslang.ir.graph import DRAW, INPUT, OWN_ROWS, TOTAL, Graph, Node
-from sslang.ir.partition.placement import Local, Placement, Whole
+from sslang.ir.graph import DRAW, FETCH, INPUT, OWN_ROWS, TOTAL, Graph, Node
+from sslang.ir.partition.placement import Local, Placement, Sharded, Whole
 from sslang.types import ViewType
 
 
@@ -44,6 +44,8 @@ class Partition:
         if node.op in (DRAW, INPUT) or (node.op == OWN_ROWS and not node.setting("batch")):
             return True
         placement = self.placed[node.name]
+        if isinstance(placement, Sharded) or node.name in self.fetched:
+            return True
         return isinstance(placement, Whole) and not placement.batch
 
     def is_embedding(self, node: Node) -> bool:
@@ -57,13 +59,27 @@ class Partition:
         """The embeddings that the rest of the step reads, or that are outputs."""
         by_name = self.graph.by_name
         read = {
-            name for node in self.graph.nodes if not self.is_embedding(node)
+            name for node in self.graph.nodes
+            if not self.is_embedding(node) and node.name not in self.fetched
             for name in node.references
         } | set(self.graph.roots())  # fmt: skip
         return tuple(
             n.name for n in self.graph.nodes
             if n.name in read and self.is_embedding(by_name[n.name])
         )  # fmt: skip
+
+    @cached_property
+    def fetched(self) -> tuple[str, ...]:
+        """Rows of banks that are known before any image is seen: fetched once for all parts."""
+        return tuple(n.name for n in self.graph.nodes if n.op == FETCH and self._is_early(n.name))
+
+    def _is_early(self, name: str) -> bool:
+        match self.placed[name]:
+            case Local(embedding=early):
+                return early
+            case Whole(batch=late):
+                return not late
+        return False
 
     @cached_property
     def partial(self) -> frozenset[str]:

@@ -44,7 +44,12 @@ class Columns:
     source: str
 
 
-Placement = Whole | Local | Columns
+@dataclass(frozen=True)
+class Sharded:
+    """A bank of which each process holds some rows; only what an index names can be had."""
+
+
+Placement = Whole | Local | Columns | Sharded
 
 
 def factor_of_batch(size: Size) -> int | None:

@@ -13,6 +13,11 @@ from sums over the parts. Gradients follow the same graph: of a gathered value e
 that of its own rows; of a value that all have and a part uses, the parts' gradients add up; a
 trained value that all use alike counts once. So the gradients of parameters, summed over the
 parts, are those of the whole batch.
+
+Of a sharded bank a process holds some rows, and gets those that an index names from their owners:
+
+    gather = gather(memory, index)     # before
+    gather = fetch(memory, index, rows = dataset)
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from dataclasses import replace
 
 from sslang.ir.graph import (
     APPLY,
+    FETCH,
     FIELD,
     MEMBER,
     PERMUTE,
@@ -38,6 +44,7 @@ from sslang.ir.partition.placement import (
     Columns,
     Local,
     Placement,
+    Sharded,
     Whole,
     factor_of_batch,
 )
@@ -47,13 +54,18 @@ from sslang.ops import PRIMITIVES
 from sslang.types import SCALAR, TensorType, ViewType
 
 
-def partition(graph: Graph, whole: frozenset[str] = frozenset()) -> Partition:
+def partition(
+    graph: Graph,
+    whole: frozenset[str] = frozenset(),
+    sharded: frozenset[str] = frozenset(),
+) -> Partition:
     """The graph of a part. Raises Unsplittable.
 
     `whole` are applications of nets that need all images of a process together, for statistics
-    over the batch: what they give is no embedding that a micro-batch can make.
+    over the batch: what they give is no embedding that a micro-batch can make. `sharded` are
+    banks that are read by index alone, of which each process holds some rows.
     """
-    walk = _Walk(graph, whole)
+    walk = _Walk(graph, whole, sharded)
     for node in graph.nodes:
         walk.visit(node)
     outputs = {key: walk.output(key, name) for key, name in graph.outputs.items()}
@@ -70,9 +82,10 @@ def partition(graph: Graph, whole: frozenset[str] = frozenset()) -> Partition:
 class _Walk(Growing):
     """One walk over a graph, inserting nodes."""
 
-    def __init__(self, graph: Graph, all_images: frozenset[str]) -> None:
+    def __init__(self, graph: Graph, all_images: frozenset[str], sharded: frozenset[str]) -> None:
         super().__init__(graph)
         self.all_images = all_images
+        self.sharded = sharded
 
     # --- the nodes of the step -----------------------------------------------------------
 
@@ -80,6 +93,8 @@ class _Walk(Growing):
         placement = self._source(node)
         if placement is not None:
             self.add(node, placement)
+        elif any(isinstance(self.placed[n], Sharded) for n in node.references):
+            self._fetch(node)
         elif node.op in (PERMUTE, UNPERMUTE):
             self._permute(node)
         elif node.op == APPLY:
@@ -101,6 +116,8 @@ class _Walk(Growing):
             case "draw":
                 per_row = node.setting("per") == "row"
                 return Local(order=ANY_ORDER) if per_row else Whole()
+            case "read" if node.setting("state") in self.sharded:
+                return Sharded()
             case "schedule" | "size" | "permutation" | "read":
                 return Whole()
             case "weight":
@@ -125,6 +142,19 @@ class _Walk(Growing):
         trained = any(isinstance(p, Whole) and p.trained for p in found)
         to = Whole(batch, trained and not batch)
         self.add(self._with(node, {n: self.whole(n, to) for n in node.references}), to)
+
+    def _fetch(self, node: Node) -> None:
+        """Rows of a sharded bank: of the part's own indices, or of those that all have."""
+        bank, index = node.references
+        type_, placement = self.by_name[bank].type, self.placed[index]
+        assert isinstance(type_, TensorType)
+        fetch = replace(node, op=FETCH, settings=(("rows", type_.shape[0]),))
+        if isinstance(placement, Local):
+            early = placement.embedding and index not in self.of_images
+            self.add(fetch, replace(placement, embedding=early))
+            return
+        to = Whole(not isinstance(placement, Whole) or placement.batch)
+        self.add(self._with(fetch, {index: self.whole(index, to)}), to)
 
     def _permute(self, node: Node) -> None:
         value, permutation = node.references
