@@ -100,6 +100,8 @@ ODD = {
         "i = draw_integers(4, below = batch, per = step)\nloss = mean(z[a] @ z[b][i].T)",
     "patches":
         "loss = mean(f(a).patches**2) + mean(f(b).grid**2) + mean(z[a]**2)",
+    "nearest rows":
+        "i = argmax(stop_grad(z[a] @ z[b].T))\nloss = mean(dot(z[a], stop_grad(z[b])[i]))",
 }  # fmt: skip
 
 
@@ -210,11 +212,10 @@ def test_two_processes_change_nothing(tmp_path: Path) -> None:
 
 def test_messages_are_those_that_the_graph_promises(tmp_path: Path) -> None:
     in_processes(2, _counted, tmp_path)
-    for name in SPECS:
-        spec = program(name)
+    for name, spec in _all().items():
         recipe = spec.spec.recipe
         assert recipe is not None
-        method = Method(spec, 0, dims={"dataset": IMAGES})
+        method = Method(spec, 0, dims={"dataset": IMAGES, "classes": 4})
         promised = messages(method, recipe.batch, 2)
         counted = json.loads((tmp_path / f"{name}.json").read_text("utf-8"))
         for way in ("gather", "sum", "exchange"):
@@ -223,11 +224,15 @@ def test_messages_are_those_that_the_graph_promises(tmp_path: Path) -> None:
             assert counted[way]["bytes"] == sum(m.bytes for m in promised if m.way == way), name
 
 
+def _all() -> dict[str, Program]:
+    return {name: program(name) for name in SPECS} | {name: odd(name) for name in ODD}
+
+
 def _counted(processes: Processes, folder: Path) -> None:
     """The collectives of the last of three steps of every spec, in float32."""
-    for name in SPECS:
+    for name, spec in _all().items():
         counts = Counts()
-        learn(program(name), processes, dtype=torch.float32, before_last=counts.begin)
+        learn(spec, processes, dtype=torch.float32, before_last=counts.begin)
         if processes.is_first:
             (folder / f"{name}.json").write_text(json.dumps(counts.found), encoding="utf-8")
         counts.end()

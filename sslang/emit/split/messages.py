@@ -23,7 +23,7 @@ from sslang.ir.graph import (
     TOTAL,
     Node,
 )
-from sslang.ir.partition import Partition, carrying, partition
+from sslang.ir.partition import Partition, asked, carrying, partition
 from sslang.types import TensorType, ViewType
 
 Way = Literal["gather", "sum", "exchange"]
@@ -64,7 +64,7 @@ def messages(method: Method, batch: int, processes: int) -> list[Message]:
     sizes = {**method.dims, "batch": batch}
     for state in method.program.states:
         sizes[state.name] = size_of(state.shape[0], sizes) if state.shape else 0
-    trained = carrying(split)
+    trained = carrying(split) & asked(split)
     nodes = split.graph.nodes
     found = [m for n in nodes if n.op == FETCH for m in _fetch(split, n, sizes, processes)]
     found += [m for n in nodes for m in _of(n, sizes, n.name in trained)]

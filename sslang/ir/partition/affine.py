@@ -23,6 +23,7 @@ from sslang.ir.graph import (
     Node,
 )
 from sslang.ir.partition.partition import Partition
+from sslang.types import TensorType
 
 _LINEAR = frozenset((
     "negative", "sum", "mean", "concat", "stack", "index", "flatten", "unflatten", "transpose",
@@ -78,6 +79,16 @@ def _of(node: Node, inputs: list[_Kind]) -> _Kind:
     if node.op in ("concat", "stack"):
         linear = True
     return _Kind.AFFINE if linear else _Kind.OTHER
+
+
+def asked(split: Partition) -> set[str]:
+    """Values of which the loss's gradient asks for theirs."""
+    found = {split.graph.outputs["loss"]}
+    for node in reversed(split.graph.nodes):
+        number = isinstance(node.type, TensorType) and node.type.dtype == "float"
+        if node.name in found and node.op != "stop_grad" and number:
+            found.update(node.references)
+    return found
 
 
 def carrying(split: Partition) -> set[str]:
