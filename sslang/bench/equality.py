@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -177,7 +178,12 @@ def _child(
     address = f"tcp://127.0.0.1:{port}"
     torch.distributed.init_process_group("gloo", address, rank=rank, world_size=count)
     work(Processes(rank, count, rank), folder)
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+    # DTensor's caches still hold the group, over whose threads the interpreter's end may trip.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def all_specs(processes: Processes, folder: Path) -> None:
