@@ -15,6 +15,7 @@ FAULTS: dict[str, Callable[[Bench], Row]] = {
     "kill-worker": killed.kill_worker,
     "kill-workers-twice": killed.kill_workers_twice,
     "kill-rank": killed.kill_rank,
+    "kill-part": killed.kill_between_parts,
     "kill-launcher": killed.kill_launcher,
     "sigterm": killed.asked(signal.SIGTERM),
     "sigusr1": killed.asked(signal.SIGUSR1),

@@ -13,6 +13,7 @@ from sslang.bench.faults.bench import Bench, Row, resumed
 from sslang.bench.faults.trial import STEPS, Process, UnexpectedError, committed, outcome, whole
 
 _TWO = ("--processes", "2")
+_SHARED = (*_TWO, "--shard")
 
 
 def kill_run(bench: Bench, number: int = 0) -> Row:
@@ -90,6 +91,22 @@ def kill_rank(bench: Bench) -> Row:
     held = committed(folder)
     return resumed(bench, trial, folder, "kill -9 of one of two processes", ended, held,
                    f"the other stopped, {ended.codes()}", *_TWO)  # fmt: skip
+
+
+def kill_between_parts(bench: Bench) -> Row:
+    """The second of two processes that hold the nets together, while it writes its part."""
+    trial = bench.trial("parts", *_SHARED)
+    process = trial.begin()
+    folder = process.at_step(5)
+    member = next(m for m in members_of(process) if m.environ().get("RANK") == "1")
+    written = folder / "checkpoints"
+    process.until("half a part", lambda: any(written.glob(".step-*.part-2-of-2.pt.tmp")))
+    member.kill()
+    ended = process.end()
+    held = committed(folder)
+    fault = "kill -9 of one of two processes with `--shard`, in a save"
+    return resumed(bench, trial, folder, fault, ended, held,
+                   f"the other stopped, {ended.codes()}", *_SHARED)  # fmt: skip
 
 
 def kill_launcher(bench: Bench) -> Row:

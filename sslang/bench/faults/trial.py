@@ -186,9 +186,16 @@ class Process:
 
 
 def committed(folder: Path) -> int:
-    """The step of the newest checkpoint that has its name; -1 where there is none."""
+    """The step of the newest checkpoint whose files all have their names; -1 where there is none.
+
+    A run by two processes that hold tensors together writes two files a checkpoint.
+    """
     names = [path.stem for path in (folder / "checkpoints").glob("step-*.pt")]
-    return max((int(name.removeprefix("step-")) for name in names), default=-1)
+    parts = [name.partition(".part-") for name in names]
+    first = {step for step, _, part in parts if not part}
+    second = {step for step, _, part in parts if part}
+    both = first & second if second else first
+    return max((int(step.removeprefix("step-")) for step in both), default=-1)
 
 
 def whole(folder: Path) -> int:
