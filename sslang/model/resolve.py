@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from sslang.diagnostics import Diagnostic, DiagnosticError, Fix, Label, Source, Span, nearest
@@ -11,9 +13,9 @@ from sslang.diagnostics.fix import replacement
 from sslang.model.recipe import FIELDS
 from sslang.ops import PRIMITIVES
 from sslang.ops.signs import UNNAMED
-from sslang.std import prelude_files
+from sslang.std import declarations
 from sslang.syntax import tree
-from sslang.syntax.parser import MAX_CHARACTERS, parse
+from sslang.syntax.parser import MAX_CHARACTERS, parse, parse_part
 
 STATES = ("queue", "bank", "state")
 MAX_HINTS = 100  # names looked for among the others: who has so many unknown ones reads no more
@@ -51,6 +53,28 @@ class Namespace:
 
     def names(self) -> set[str]:
         return set(self.entries) | (self.parent.names() if self.parent is not None else set())
+
+
+@dataclass(eq=False)
+class Library(Namespace):
+    """The functions of the standard library, each parsed when it is first looked up."""
+
+    places: dict[str, Span] = field(default_factory=dict)
+
+    def find(self, name: str) -> Entry | None:
+        if name in self.places and name not in self.entries:
+            (function,) = parse_part(self.places[name]).statements
+            assert isinstance(function, tree.Function)
+            entry = Entry(name, "fn", function, None, self, function.name_span)
+            self.entries[name] = entry
+        return self.entries.get(name)
+
+    def names(self) -> set[str]:
+        return set(self.places)
+
+    def functions(self) -> list[Entry]:
+        """All of them, in the order of the text."""
+        return [entry for name in self.places if (entry := self.find(name)) is not None]
 
 
 @dataclass(eq=False)
@@ -145,21 +169,26 @@ def read(path: Path) -> Source:
         raise DiagnosticError(Diagnostic("E104", message)) from None
 
 
-_PRELUDE: list[Module] = []
+@dataclass(frozen=True)
+class Prelude:
+    """What every spec sees of the standard library: functions, and recipes to build on."""
+
+    namespace: Library
+    recipes: Mapping[str, tree.Recipe]
 
 
-def prelude() -> Module:
+@cache
+def prelude() -> Prelude:
     """The standard library, read once a process."""
-    if not _PRELUDE:
-        merged = Module(Source("std", ""), None, Namespace(), [], {}, [], [])
-        merged.home = merged.namespace
-        for source in prelude_files():
-            file, diagnostics = parse(source)
-            assert not diagnostics, f"the standard library does not parse: {diagnostics[0]}"
-            _declare(file, merged)
-        assert not merged.diagnostics, merged.diagnostics
-        _PRELUDE.append(merged)
-    return _PRELUDE[0]
+    library, recipes = Library(), {}
+    for kind, name, span in declarations():
+        if kind == "fn":
+            library.places[name] = span
+            continue
+        (recipe,) = parse_part(span).statements
+        assert isinstance(recipe, tree.Recipe)
+        recipes[name] = recipe
+    return Prelude(library, recipes)
 
 
 def load(source: Source) -> Module:
