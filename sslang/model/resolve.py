@@ -100,6 +100,7 @@ class Module:
     diagnostics: list[Diagnostic]
     home: Namespace | None = None  # where its right sides look names up; None: the resolved spec
     phases: dict[str, Phase] = field(default_factory=dict)
+    others: dict[Path, Module] = field(default_factory=dict)  # files that it uses, each read once
 
 
 @dataclass(eq=False)
@@ -353,20 +354,12 @@ def _use(statement: tree.Use, module: Module) -> None:
         module.diagnostics.append(Diagnostic("E206", message, statement.span))
         return
     try:
-        source = read(beside / path)
+        other = module.others.get(path) or _read_other(beside / path, module)
     except DiagnosticError as error:
         found = error.diagnostics[0]
         module.diagnostics.append(Diagnostic(found.code, found.message, statement.span))
         return
-    file, diagnostics = parse(source)
-    other = Module(source, None, Namespace(parent=prelude().namespace), [], {}, [], diagnostics)
-    other.home = other.namespace
-    for nested in (s for s in file.statements if isinstance(s, tree.Use)):
-        message = "`use` in a file that is itself used is not compiled by this version"
-        diagnostics.append(Diagnostic("E210", message, nested.span))
-    own = tuple(s for s in file.statements if not isinstance(s, tree.Use))
-    _declare(tree.File(own, span=file.span), other)
-    module.diagnostics.extend(other.diagnostics)
+    module.others[path] = other
     for name in statement.names:
         entry = other.namespace.entries.get(name)
         if entry is None:
@@ -376,3 +369,18 @@ def _use(statement: tree.Use, module: Module) -> None:
             module.diagnostics.append(Diagnostic("E201", message, statement.span, hint=hint))
         else:
             _add(module, replace(entry, span=statement.span))
+
+
+def _read_other(path: Path, module: Module) -> Module:
+    """A file that `module` uses; its findings are added to those of the module."""
+    source = read(path)
+    file, diagnostics = parse(source)
+    other = Module(source, None, Namespace(parent=prelude().namespace), [], {}, [], diagnostics)
+    other.home = other.namespace
+    for nested in (s for s in file.statements if isinstance(s, tree.Use)):
+        message = "`use` in a file that is itself used is not compiled by this version"
+        diagnostics.append(Diagnostic("E210", message, nested.span))
+    own = tuple(s for s in file.statements if not isinstance(s, tree.Use))
+    _declare(tree.File(own, span=file.span), other)
+    module.diagnostics.extend(other.diagnostics)
+    return other

@@ -97,6 +97,7 @@ class Context:
     known: dict[object, Node] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)  # taken: see `fresh`
     hints: dict[str, str] = field(default_factory=dict)
+    guesses: dict[Span, tuple[str, Fix | None]] = field(default_factory=dict)  # at unknown names
     called: list[Span] = field(default_factory=list)  # where the calls at work stand
     titles: dict[str, tuple[int, str]] = field(default_factory=dict)
     memo: dict[tuple[int, str], Any] = field(default_factory=dict)

@@ -87,10 +87,9 @@ def expect_word(
     name = node.name
     if _is_known(ctx, name, scope):
         return
-    if not allowed and not habits.name_hint(name) and len(ctx.diagnostics) < MAX_HINTS:
-        known = visible(ctx, scope) | words()
-        ctx.fail("E201", f"nothing is called `{name}`", node.span, hint=nearest(name, known),
-                 fix=meant(name, known, node.span))  # fmt: skip
+    if not allowed and not habits.name_hint(name):
+        hint, fix = _guess(ctx, name, node.span, scope, words())
+        ctx.fail("E201", f"nothing is called `{name}`", node.span, hint=hint, fix=fix)
     if not allowed:
         return
     hint = habits.SETTING_HINTS.get(what, "") or f"`{what}` takes {one_of(allowed)}"
@@ -189,12 +188,21 @@ def _prelude(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
         return Word(name)
     if name in LATER:
         ctx.fail("E210", f"`{name}` is not compiled by this version", span)
-    known = visible(ctx, scope) if len(ctx.diagnostics) < MAX_HINTS else set()
     if habits.name_hint(name):
         hint, fix = habits.name_hint(name), habits.name_fix(name, span)
     else:
-        hint, fix = nearest(name, known), meant(name, known, span)
+        hint, fix = _guess(ctx, name, span, scope, frozenset())
     ctx.fail("E201", f"nothing is called `{name}`", span, hint=hint, fix=fix)
+
+
+def _guess(
+    ctx: Context, name: str, span: Span, scope: Scope, more: frozenset[str]
+) -> tuple[str, Fix | None]:
+    """Names that resemble an unknown one; looked for once a place, however often it is reached."""
+    if span not in ctx.guesses:
+        known = visible(ctx, scope) | more if len(ctx.guesses) < MAX_HINTS else set()
+        ctx.guesses[span] = (nearest(name, known), meant(name, known, span))
+    return ctx.guesses[span]
 
 
 def _input(ctx: Context, name: str, span: Span) -> Any:
