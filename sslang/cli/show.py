@@ -106,14 +106,14 @@ def _text(program: Program, stage: str, *, split: bool) -> str:
 
 def _partition(graph: Graph) -> Partition:
     """A step split by rows. Raises DiagnosticError."""
-    from sslang.diagnostics import Diagnostic, DiagnosticError
+    from sslang.diagnostics import DiagnosticError
     from sslang.ir.partition import Unsplittable, partition
     from sslang.passes import optimise
 
     try:
         return partition(optimise(graph))
     except Unsplittable as error:
-        raise DiagnosticError(Diagnostic("E743", error.message, error.span)) from None
+        raise DiagnosticError(error.diagnostic) from None
 
 
 _EXAMPLE = {"dataset": 1000, "classes": 10}  # what the data decide, where none are read
