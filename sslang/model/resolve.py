@@ -21,6 +21,7 @@ STATES = ("queue", "bank", "state")
 MAX_HINTS = 100  # names looked for among the others: who has so many unknown ones reads no more
 FIRST_PHASE = "pretrain"
 ENTRIES_A_STEP = 50  # copying so many takes as long as one step of evaluation
+STEPS_A_PHASE = 30  # building one takes as long as so many, beside the steps of what it evaluates
 _BUILT_IN = frozenset(PRIMITIVES) - UNNAMED
 
 
@@ -135,7 +136,7 @@ class Resolved:
             [replace(self)] if "loss" in self.namespace.entries or not self.phase_blocks else []
         )
         for block in self.phase_blocks.values():
-            self.work.steps += 1 + len(self.namespace.entries) // ENTRIES_A_STEP
+            self.work.steps += STEPS_A_PHASE + len(self.namespace.entries) // ENTRIES_A_STEP
             names = Namespace({**self.namespace.entries, **block.entries}, self.namespace.parent)
             seen = replace(
                 self, namespace=names, writes=[*self.writes, *block.writes], phase=block.name,

@@ -319,7 +319,8 @@ def _arguments(
     order = [p.name for p in node.parameters]
     if len(positional) > len(order):
         fix = advice.as_family(node, positional) or advice.decimal_comma(positional)
-        ctx.fail("E303", f"`{node.name}` takes at most {len(order)} arguments",
+        most = f"at most {len(order)}" if order else "no"
+        ctx.fail("E303", f"`{node.name}` takes {most} arguments",
                  positional[len(order)][1], hint=patterns.signature(node),
                  labels=[Label(node.name_span, "declared here")], fix=fix)  # fmt: skip
     given = dict(zip(order, positional, strict=False))
