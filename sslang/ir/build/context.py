@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
-from sslang.diagnostics import Diagnostic, DiagnosticError, Fix, Label, Span
+from sslang.diagnostics import Diagnostic, DiagnosticError, Fix, Label, Span, meant, nearest
 from sslang.ir.build.values import Branch, BuiltNet, State, Value
 from sslang.ir.graph import INPUT, LATCH, READ, WEIGHT, Graph, Node, Operand, Write
-from sslang.model.resolve import Entry, Namespace, Resolved, prelude
+from sslang.model.resolve import MAX_HINTS, Entry, Namespace, Resolved, prelude
 from sslang.types import TensorType, Type
 
 MAX_CALL_DEPTH = 40
@@ -140,6 +140,18 @@ class Context:
             if not hint and prelude().namespace.find(name) is not None:
                 hint = f"`sslang doc {name}` says what it takes"
         raise DiagnosticError(Diagnostic(code, message, span, tuple(labels), hint, fix))
+
+    def guess(
+        self, name: str, known: Callable[[], Collection[str]], span: Span
+    ) -> tuple[str, Fix | None]:
+        """Names that resemble an unknown one, and the one that is meant; none after MAX_HINTS.
+
+        They are looked for once a place, however often it is reached.
+        """
+        if span not in self.guesses:
+            names = known() if len(self.guesses) < MAX_HINTS else ()
+            self.guesses[span] = (nearest(name, names), meant(name, names, span))
+        return self.guesses[span]
 
     def _author(self) -> Span:
         """The innermost of the calls at work that stands in the author's file."""

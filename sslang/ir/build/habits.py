@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
-from sslang.diagnostics import Fix, Span, keyword, meant, nearest
+from sslang.diagnostics import Fix, Span, keyword, meant
 from sslang.diagnostics.fix import replacement
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import Value
-from sslang.model.resolve import MAX_HINTS
+
+MAX_LISTED = 40  # parameters that a hint names
 
 # `x.f(...)` is `f(x, ...)`.
 _FUNCTIONS = frozenset((
@@ -238,9 +239,8 @@ def unknown_keyword(
         hint, fix = f"it is called `{other}` here", replacement(where, other)
     elif key in ("dim", "axis"):
         hint, fix = "it acts along the last axis", None
-    elif len(ctx.diagnostics) >= MAX_HINTS:
-        hint, fix = "", None
     else:
-        hint = nearest(key, known) or f"it has: {', '.join(known) or 'none'}"
-        fix = meant(key, known, where)
+        hint, fix = ctx.guess(key, lambda: known, where)
+        if not hint and len(known) <= MAX_LISTED:
+            hint = f"it has: {', '.join(known) or 'none'}"
     ctx.fail("E303", f"{what} has no {noun} `{key}`", where, hint=hint, fix=fix)

@@ -7,7 +7,7 @@ import typing
 from functools import cache
 from typing import Any
 
-from sslang.diagnostics import DiagnosticError, Fix, Label, Span, meant, nearest
+from sslang.diagnostics import DiagnosticError, Fix, Label, Span
 from sslang.diagnostics.fix import insert
 from sslang.ir.build import declarations, habits, states
 from sslang.ir.build.accept import choices, hints, one_of
@@ -16,7 +16,7 @@ from sslang.ir.build.specials import SPECIALS
 from sslang.ir.build.values import Builtin, Function, Special, Value, Word
 from sslang.ir.graph import INPUT
 from sslang.model.recipe import WORDS, Recipe
-from sslang.model.resolve import MAX_HINTS, Entry
+from sslang.model.resolve import Entry
 from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import Piecewise, Ramp
 from sslang.ops.signs import UNNAMED
@@ -88,7 +88,7 @@ def expect_word(
     if _is_known(ctx, name, scope):
         return
     if not allowed and not habits.name_hint(name):
-        hint, fix = _guess(ctx, name, node.span, scope, words())
+        hint, fix = ctx.guess(name, lambda: visible(ctx, scope) | words(), node.span)
         ctx.fail("E201", f"nothing is called `{name}`", node.span, hint=hint, fix=fix)
     if not allowed:
         return
@@ -191,18 +191,8 @@ def _prelude(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
     if habits.name_hint(name):
         hint, fix = habits.name_hint(name), habits.name_fix(name, span)
     else:
-        hint, fix = _guess(ctx, name, span, scope, frozenset())
+        hint, fix = ctx.guess(name, lambda: visible(ctx, scope), span)
     ctx.fail("E201", f"nothing is called `{name}`", span, hint=hint, fix=fix)
-
-
-def _guess(
-    ctx: Context, name: str, span: Span, scope: Scope, more: frozenset[str]
-) -> tuple[str, Fix | None]:
-    """Names that resemble an unknown one; looked for once a place, however often it is reached."""
-    if span not in ctx.guesses:
-        known = visible(ctx, scope) | more if len(ctx.guesses) < MAX_HINTS else set()
-        ctx.guesses[span] = (nearest(name, known), meant(name, known, span))
-    return ctx.guesses[span]
 
 
 def _input(ctx: Context, name: str, span: Span) -> Any:
