@@ -275,7 +275,7 @@ def inline(ctx: Context, function: Function, positional: Given, named: Named, sp
     given = _arguments(ctx, node, positional, named, span)
     if node.name == "cross_entropy" and function.home is not None:
         habits.expect_distribution(ctx, given.get("target"), span)
-    with ctx.calling(node.name, span):
+    with ctx.calling(node.name, span, given):
         local: dict[str, Any] = {}
         scope = Scope(function.home, local)
         for parameter in node.parameters:
