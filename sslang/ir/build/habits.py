@@ -96,6 +96,11 @@ _NAME_HINTS = {
     ),
     **dict.fromkeys(("mse", "mse_loss", "MSELoss"), "write `mean((x - y)**2)`"),
     **dict.fromkeys(("square", "pow"), "a power is written `x**2`"),
+    "std": "it is `sqrt(variance(x, axis = 0))`",
+    "clamp": "`maximum(x, 0)` bounds from below, `minimum(x, 1)` from above",
+    "sigmoid": "it is `1 / (1 + exp(-x))`",
+    "softplus": "it is `log(1 + exp(x))`",
+    "dropout": "a net drops whole paths by `with (drop_path = 0.1)`",
     "biases": "parameters are selected by the words `bias` and `norm`, and by names of nets",
     **dict.fromkeys(
         ("schedule", "scheduler"), "schedules are `cosine(a -> b)`, `linear(a -> b)`, `piecewise`"
