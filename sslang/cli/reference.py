@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sslang.cli.keywords import KEYWORDS
 from sslang.ir.build.accept import hints
 from sslang.ir.build.specials import SPECIALS
-from sslang.model.recipe import WORDS, Recipe
+from sslang.model.recipe import WORDS, Recipe, Word
 from sslang.model.resolve import Prelude, prelude
 from sslang.ops import PRIMITIVES, Primitive
 from sslang.ops.signs import PRIMITIVE, UNNAMED
@@ -107,14 +107,14 @@ def _shown(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
-def _word(name: str, model: type) -> Page:
-    fields = model.model_fields  # type: ignore[attr-defined]
+def _word(name: str, model: type[Word]) -> Page:
+    fields = model.model_fields
     parts, lines = [], [inspect.getdoc(model) or "", ""]
     for field, info in fields.items():
         parts.append(field if info.is_required() else f"{field} = {_shown(info.default)}")
         if info.description:
             lines.append(f"  {field}: {info.description}")
-    kind = f"word of recipes: {model.role}"  # type: ignore[attr-defined]
+    kind = f"word of recipes: {model.role}"
     return Page(kind, f"{name}({', '.join(parts)})", "\n".join(lines), model.__module__)
 
 
