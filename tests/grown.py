@@ -35,6 +35,10 @@ GROWN = {
     "functions that double tensors": VIEWS
     + _grown("fn f0(x) = x + x", "fn f{i}(x) = f{j}(x) * f{j}(x)")
     + "loss = f34(f(a))",
+    "functions that double an unknown name": _grown(
+        "fn f0(x) = none_such", "fn f{i}(x) = f{j}(x) + f{j}(x)"
+    )
+    + "loss = f34(1)",
     "2,000 params in a chain": _grown("param a0 = 1", "param a{i} = a{j} + 1", 2_000)
     + "loss = a1999",
     "40 params in a chain": _grown("param a0 = 1", "param a{i} = a{j}") + "loss = a39",

@@ -10,6 +10,10 @@ METHOD = 'method "x"\n'
 _SMALL = {
     "no value where one is due": VIEWS + "loss = mean(stop_grad(none))",
     "no values where some are due": VIEWS + "loss = mean(concat([none, f(a)]))",
+    "a loss of 2,500 terms": (
+        VIEWS + "y = f(a)\nz[i in 0..2500] = y * i\nhead g = linear(8)\n"
+        "loss = mean(sum(g(z)[j] for j in 1..2500))"
+    ),
     "fnrec": "fn f(x) = f(x) + f(x)\nloss = f(1)",
     "fam 1e9": "x[i in 1..1000000000] = i\nloss = x[1]",
     "nume": "loss = 1e999999",

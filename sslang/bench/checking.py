@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sslang.checks import check_file
@@ -152,7 +153,7 @@ def commands_table(paths: Sequence[Path], rounds: int) -> str:
     rows = []
     for path in paths:
         command = [sys.executable, "-m", "sslang.cli", "check", str(path)]
-        found = timed(lambda c=command: _process(c), rounds)  # type: ignore[misc]
+        found = timed(partial(_process, command), rounds)
         torch = "yes" if _imports_torch(path) else "no"
         rows.append((f"`sslang check {path}`", *_milliseconds(found), torch))
     return _table(("command", "median ms", "least ms", "imports torch"), rows)

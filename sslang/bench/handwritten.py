@@ -128,14 +128,16 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
         groups = len(x) // self.images
         split = x.view(groups, self.images, *x.shape[1:]).transpose(0, 1)
         joined = split.reshape(self.images, groups * x.shape[1], *x.shape[2:])
-        mean, var = self.running_mean.repeat(groups), self.running_var.repeat(groups)  # type: ignore[union-attr]
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        mean, var = self.running_mean.repeat(groups), self.running_var.repeat(groups)
         out = functional.batch_norm(
             joined, mean, var, self.weight.repeat(groups), self.bias.repeat(groups), True,
             self.momentum or 0.1, self.eps,
         )  # fmt: skip
         with torch.no_grad():
-            self.running_mean.copy_(mean.view(groups, -1).mean(0))  # type: ignore[union-attr]
-            self.running_var.copy_(var.view(groups, -1).mean(0))  # type: ignore[union-attr]
+            self.running_mean.copy_(mean.view(groups, -1).mean(0))
+            self.running_var.copy_(var.view(groups, -1).mean(0))
         return out.view(self.images, groups, *x.shape[1:]).transpose(0, 1).reshape(x.shape)
 
 

@@ -20,7 +20,8 @@ def momenta(program: Program) -> Iterator[Diagnostic]:
     for average in program.averages:
         message, hint = _wrong(average)
         if message:
-            yield Diagnostic("E423", message, _place(program, average), hint=hint)
+            place = program.spans.get(f"{average.branch}.momentum", _place(program, average))
+            yield Diagnostic("E423", message, place, hint=hint)
 
 
 def only_evaluated(program: Program, resolved: Resolved) -> Iterator[Diagnostic]:

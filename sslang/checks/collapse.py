@@ -100,9 +100,13 @@ class _Finder:
 
     def terms(self) -> list[str]:
         """The terms of the loss whose gradient trains an embedding."""
-        terms = list(self._summands(self.graph.outputs["loss"]))
-        reached = {t: {self._net(n) for n in self._uncut([t]) if n.op == APPLY} for t in terms}
-        return [t for t in terms if reached[t] & self.embedding]
+        trains: set[str] = set()  # a node by which a gradient comes to an embedding
+        for node in self.graph.nodes:
+            own = node.op == APPLY and self._net(node) in self.embedding
+            through = any(i in trains and i not in self.zeros for i in node.references)
+            if (own or through) and not self._is_cut(node):
+                trains.add(node.name)
+        return [t for t in self._summands(self.graph.outputs["loss"]) if t in trains]
 
     def _embedding(self) -> frozenset[str]:
         """The nets whose collapse is in question: encoders, or heads where none is trained."""
@@ -137,10 +141,7 @@ class _Finder:
             return Structure("error", f"{every}, and no side of it is cut")
         predictors: dict[str, None] = {}
         idle: dict[str, str] = {}
-        symmetric = False
-        for term in terms:
-            symmetric |= self._reaches_embedding(term, cut, predictors, idle)
-        if not symmetric:
+        if not self._reach_embedding(terms, cut, predictors, idle):
             names = ", ".join(f"`{name}`" for name in predictors)
             return Structure("note", f"only asymmetry prevents collapse: {names}")
         reason = f"{every}, and the side that is trained has no net that its target lacks"
@@ -166,15 +167,20 @@ class _Finder:
             waiting.extend((i, cut) for i in node.references)
         return found
 
-    def _reaches_embedding(
-        self, term: str, cut: dict[str, bool], predictors: dict[str, None], idle: dict[str, str]
+    def _reach_embedding(
+        self,
+        terms: list[str],
+        cut: dict[str, bool],
+        predictors: dict[str, None],
+        idle: dict[str, str],
     ) -> bool:
-        """Whether a gradient can reach the views through nets alone that the target has too.
+        """Whether the gradient of a term reaches the views through nets alone that the target has.
 
         What stands in the way is added to `predictors`, and to `idle` what would, were it trained.
         """
+        reached = False
         seen: set[str] = set()
-        waiting = [term]
+        waiting = terms[::-1]
         while waiting:
             node = self.by_name[waiting.pop()]
             if node.name in seen or self._is_cut(node):
@@ -189,9 +195,10 @@ class _Finder:
                     predictors[net] = None
                     continue
                 if net in self.embedding or self.program.net(net).kind == "encoder":
-                    return True
+                    reached = True
+                    continue
             waiting.extend(node.references)
-        return False
+        return reached
 
     def _uncut(self, names: Iterable[str]) -> list[Node]:
         """The nodes that a gradient from these reaches."""

@@ -23,7 +23,7 @@ def evaluated(program: Program) -> Iterator[Diagnostic]:
         yield Diagnostic("E526", message, shown, hint="write e.g. `features = f(a)`")
     yield from _accuracy(program, place)
     count = images(program)
-    for probe in recipe.evaluate:
+    for at, probe in enumerate(recipe.evaluate):
         if not isinstance(probe, LinearProbe) or probe.lr is None or count is None:
             continue
         steps = -(-count // probe.batch)
@@ -31,7 +31,8 @@ def evaluated(program: Program) -> Iterator[Diagnostic]:
             share = f"{probe.length.value / steps:.2g} of an epoch"
             message = f"the linear probe is trained for {probe.length}, {share}"
             hint = f"write `length = {probe.length.value:g} epochs`"
-            yield Diagnostic("E516", message, place, hint=hint)
+            written = program.spans.get(f"evaluate.{at}.length", place)
+            yield Diagnostic("E516", message, written, hint=hint)
 
 
 def _accuracy(program: Program, place: Span) -> Iterator[Diagnostic]:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from sslang.checks.lengths import Length, measured, row_lengths
 from sslang.checks.products import products, rows_read
 from sslang.diagnostics import Diagnostic, Label
-from sslang.ir.graph import APPLY, READ, SCHEDULE, Graph, Node
+from sslang.ir.graph import READ, SCHEDULE, Graph, Node
 from sslang.ir.program import Program
 from sslang.ops.schedules import ends_of
 
 _ENDS = frozenset(("log_softmax", "exp"))
 _PASSES = frozenset(("concat", "index", "stack", "transpose"))
 _SCALES = frozenset(("multiply", "divide"))
-SHARP = 0.3  # a temperature below it is meant for cosines, which lie in -1..1
+SHARP = 1.0  # a temperature below it is meant for cosines, which lie in -1..1
 
 
 def half_cosines(program: Program) -> Iterator[Diagnostic]:
@@ -24,7 +24,7 @@ def half_cosines(program: Program) -> Iterator[Diagnostic]:
     and where they are cut, each row is compared at a temperature of its own.
 
     Rows that a queue or bank is written with are told of where it is declared. A sketch, without
-    recipe, `features` or head, may compare rows of any length with each other.
+    recipe or `features`, may compare rows of any length with each other.
     """
     graph = program.step
     by_name = graph.by_name
@@ -33,6 +33,7 @@ def half_cosines(program: Program) -> Iterator[Diagnostic]:
     told = {_root(by_name, w.value) for name, w in graph.writes.items() if name in held}
     measures = {_root(by_name, x) for x in (measured(n, by_name) for n in graph.nodes) if x}
     users = _users(graph)
+    is_sketch = program.spec.recipe is None or program.features is None
     reported: set[str] = set()
     for product in products(graph):
         factor = _sharpened(by_name, users, product.node)
@@ -44,27 +45,18 @@ def half_cosines(program: Program) -> Iterator[Diagnostic]:
                 continue
             half = lengths[other] is Length.UNIT and root not in told
             bare = lengths[other] is Length.FREE and factor > 1 / SHARP
-            if root not in reported and (half or (bare and _is_whole(program, by_name[root]))):
+            if root not in reported and (half or (bare and not is_sketch)):
                 reported |= {root, _root(by_name, other)} if bare else {root}
                 yield _uneven(program, by_name[root], product.node, half)
 
 
-def _is_whole(program: Program, node: Node) -> bool:
-    """Whether the spec is more than a sketch, and the rows more than what an encoder gives."""
-    if program.spec.recipe is None or program.features is None:
-        return False
-    sources = {copy: source for a in program.averages for copy, source in a.pairs}
-    net = node.setting("net", "")
-    return node.op != APPLY or program.net(sources.get(net, net)).kind != "encoder"
-
-
 def _uneven(program: Program, node: Node, product: Node, half: bool) -> Diagnostic:
     loss = program.spans.get("loss")
-    own = node.span is not None and loss is not None and node.span.source is loss.source
-    labels = (Label(product.span, "compared here"),) if product.span is not None else ()
+    own = node.place is not None and loss is not None and node.place.source is loss.source
+    labels = (Label(product.place, "compared here"),) if product.place is not None else ()
     message = "these rows have any length, and are compared "
     message += "with rows of length 1" if half else "at a temperature: they are not normalised"
-    return Diagnostic("E431", message, node.span if own else loss, labels,
+    return Diagnostic("E431", message, node.place if own else loss, labels,
                       "write `l2_normalize(...)` around them")  # fmt: skip
 
 

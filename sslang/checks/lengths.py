@@ -26,13 +26,15 @@ def row_lengths(program: Program) -> dict[str, Length]:
     """Of each node with rows, how long they are along the last axis."""
     graph = program.step
     begun = {s.name: _unit(initial_length(s)) for s in program.states}
-    first = _lengths(program, {n: Length.UNIT if u else Length.UNKNOWN for n, u in begun.items()})
+    lengths = {name: Length.UNIT if unit else Length.UNKNOWN for name, unit in begun.items()}
+    first = _lengths(program, lengths)
     written = {name: first[write.value] for name, write in graph.writes.items()}
     held = {
         name: length if begun.get(name) or length in _UNEVEN else Length.UNKNOWN
         for name, length in written.items()
     }
-    return _lengths(program, held)
+    known = {name: held.get(name, Length.UNKNOWN) for name in lengths}
+    return first if known == lengths else _lengths(program, held)
 
 
 def initial_length(state: StatePlan) -> float | None:

@@ -63,8 +63,8 @@ def _zeros(state: StatePlan, divided: list[Node]) -> Diagnostic | None:
     """Rows of zeros are divided by their length, which is 0."""
     if initial_length(state) != 0 or not divided:
         return None
-    span = divided[0].span
-    labels = (Label(span, "normalised here"),) if span is not None else ()
+    place = divided[0].place
+    labels = (Label(place, "normalised here"),) if place is not None else ()
     message = f"the rows of `{state.name}` begin as zeros, which have no direction"
     return Diagnostic("E431", message, state.span, labels, _begin(state))
 
@@ -77,8 +77,8 @@ def _written(
     if lengths[value.name] not in (Length.FREE, Length.SUM) or unit is None:
         return None
     labels = _written_here(value)
-    if unit.node.span is not None:
-        labels = (*labels, Label(unit.node.span, "compared here"))
+    if unit.node.place is not None:
+        labels = (*labels, Label(unit.node.place, "compared here"))
     kind = "have any length" if lengths[value.name] is Length.FREE else "are sums of rows"
     message = f"the rows written to `{state.name}` {kind}, and are compared with rows of length 1"
     at = "[index]" if state.kind == "bank" else ""
@@ -93,4 +93,4 @@ def _begin(state: StatePlan) -> str:
 
 
 def _written_here(value: Node) -> tuple[Label, ...]:
-    return (Label(value.span, "this is written"),) if value.span is not None else ()
+    return (Label(value.place, "this is written"),) if value.place is not None else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sslang.diagnostics import Diagnostic, DiagnosticError
+from sslang.diagnostics import DiagnosticError
 
 if TYPE_CHECKING:
     from sslang.emit.split.messages import Message
@@ -28,7 +28,7 @@ def messages_of(program: Program, dims: Mapping[str, int], processes: int) -> li
         method = Method(program, 0, dims=dims, processes=Processes(0, processes))
         return messages(method, recipe.batch, processes)
     except Unsplittable as error:
-        raise DiagnosticError(Diagnostic("E743", error.message, error.span)) from None
+        raise DiagnosticError(error.diagnostic) from None
 
 
 def lines_of(found: Sequence[Message], processes: int) -> list[str]:

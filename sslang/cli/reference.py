@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sslang.cli.keywords import KEYWORDS
 from sslang.ir.build.accept import hints
 from sslang.ir.build.specials import SPECIALS
-from sslang.model.recipe import WORDS, Recipe
-from sslang.model.resolve import Module, prelude
+from sslang.model.recipe import WORDS, Recipe, Word
+from sslang.model.resolve import Prelude, prelude
 from sslang.ops import PRIMITIVES, Primitive
 from sslang.ops.signs import PRIMITIVE, UNNAMED
 from sslang.syntax import tree
@@ -107,14 +107,14 @@ def _shown(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
-def _word(name: str, model: type) -> Page:
-    fields = model.model_fields  # type: ignore[attr-defined]
+def _word(name: str, model: type[Word]) -> Page:
+    fields = model.model_fields
     parts, lines = [], [inspect.getdoc(model) or "", ""]
     for field, info in fields.items():
         parts.append(field if info.is_required() else f"{field} = {_shown(info.default)}")
         if info.description:
             lines.append(f"  {field}: {info.description}")
-    kind = f"word of recipes: {model.role}"  # type: ignore[attr-defined]
+    kind = f"word of recipes: {model.role}"
     return Page(kind, f"{name}({', '.join(parts)})", "\n".join(lines), model.__module__)
 
 
@@ -126,18 +126,18 @@ def _recipe() -> Page:
     return Page("declaration", "recipe NAME : BASE { ... }", "\n".join(lines), Recipe.__module__)
 
 
-def _prelude(module: Module) -> dict[str, Page]:
+def _prelude(library: Prelude) -> dict[str, Page]:
     """Functions and recipes of the standard library, with the comment above each."""
     found = {}
-    for name, entry in module.namespace.entries.items():
+    for entry in library.namespace.functions():
         node = entry.value
         if isinstance(node, tree.Function):
             head = show(tree.Function(node.name, node.parameters, tree.Name("_", span=node.span),
                                       span=node.span)).removesuffix(" = _")  # fmt: skip
             body = f"{_comment_above(node)}\n\n{node.span.text}"
-            found[name] = Page("function of the standard library", head.removeprefix("fn "), body,
-                               node.span.source.name)  # fmt: skip
-    for name, recipe in module.recipes.items():
+            kind, signature = "function of the standard library", head.removeprefix("fn ")
+            found[node.name] = Page(kind, signature, body, node.span.source.name)
+    for name, recipe in library.recipes.items():
         body = f"{_comment_above(recipe)}\n\n{recipe.span.text}"
         found[name] = Page("recipe of the standard library", f"recipe {name}", body,
                            recipe.span.source.name)  # fmt: skip

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
@@ -15,6 +15,8 @@ from sslang.diagnostics import Diagnostic, DiagnosticError, render, to_json
 from sslang.processes.environment import Place, thread_count
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 as_json = click.option(
     "--json", "json_", is_flag=True, help="Data for programs on standard output."
@@ -33,11 +35,11 @@ def share_cores(place: Place | None = None) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
-def reporting(function: Command) -> Command:
+def reporting(function: Callable[Given, Result]) -> Callable[Given, Result]:
     """DiagnosticErrors become text (or JSON) and exit status 1; Ctrl-C is exit status 130."""
 
     @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
+    def wrapped(*args: Given.args, **kwargs: Given.kwargs) -> Result:
         try:
             return function(*args, **kwargs)
         except DiagnosticError as error:
@@ -47,7 +49,7 @@ def reporting(function: Command) -> Command:
             print("stopped", file=sys.stderr)
             raise SystemExit(130) from None
 
-    return wrapped  # type: ignore[return-value]
+    return wrapped
 
 
 def tell(diagnostics: Sequence[Diagnostic], *, json_: bool) -> None:

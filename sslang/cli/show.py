@@ -119,13 +119,13 @@ def _text(program: Program, stage: str, dims: Mapping[str, int], processes: int)
 
 def _partition(step: Graph, sharded: frozenset[str]) -> Partition:
     """A step split by rows. Raises DiagnosticError."""
-    from sslang.diagnostics import Diagnostic, DiagnosticError
+    from sslang.diagnostics import DiagnosticError
     from sslang.ir.partition import Unsplittable, partition
 
     try:
         return partition(step, sharded=sharded)
     except Unsplittable as error:
-        raise DiagnosticError(Diagnostic("E743", error.message, error.span)) from None
+        raise DiagnosticError(error.diagnostic) from None
 
 
 def _dims(images: int) -> dict[str, int]:

@@ -32,10 +32,10 @@ class Example:
 
     def programs(self) -> tuple[str, str]:
         """Both, whole."""
-        return tuple(  # type: ignore[return-value]
-            text if self.whole or text.lstrip().startswith("method") else PREAMBLE + text
-            for text in (self.fails, self.mended)
-        )
+        return self._whole(self.fails), self._whole(self.mended)
+
+    def _whole(self, text: str) -> str:
+        return text if self.whole or text.lstrip().startswith("method") else PREAMBLE + text
 
 
 @dataclass(frozen=True)

@@ -367,10 +367,11 @@ class Writer:
 def _value_draw(node: Node) -> ValueDraw:
     assert isinstance(node.type, TensorType)
     per = node.setting("per")
-    shape = node.type.shape[1:] if per == "row" else node.type.shape
-    assert all(isinstance(s, int) for s in shape)
+    sizes = node.type.shape[1:] if per == "row" else node.type.shape
+    shape = tuple(s for s in sizes if isinstance(s, int))
+    assert len(shape) == len(sizes), f"the sizes of {node.name}"
     return ValueDraw(
-        node.name, node.setting("site"), node.setting("kind"), per, shape,  # type: ignore[arg-type]
+        node.name, node.setting("site"), node.setting("kind"), per, shape,
         node.setting("below"), bool(node.setting("whole")),
     )  # fmt: skip
 

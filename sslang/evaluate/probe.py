@@ -32,6 +32,8 @@ _HINTS = {
 
 Test = Literal["T0", "T1", "T2"]
 Outcome = Literal["pass", "note", "warning", "error", "undecided", "assumed"]
+_TESTS: Mapping[str, Test] = {name: name for name in get_args(Test)}
+_OUTCOMES: Mapping[str, Outcome] = {name: name for name in get_args(Outcome)}
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,8 @@ def _verdict(stored: dict[str, Any] | None) -> Verdict | None:
         case {"test": str(test), "outcome": str(outcome), "reason": str(reason),
               "figures": dict(figures)}:  # fmt: skip
             numbers = all(isinstance(v, float) and isinstance(k, str) for k, v in figures.items())
-            if test in get_args(Test) and outcome in get_args(Outcome) and numbers:
-                return Verdict(test, outcome, reason, figures)  # type: ignore[arg-type]
+            if test in _TESTS and outcome in _OUTCOMES and numbers:
+                return Verdict(_TESTS[test], _OUTCOMES[outcome], reason, figures)
     return None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 from sslang.ir.graph import (
@@ -63,7 +63,10 @@ class Excerpt:
         writes = {
             state: (place[w.value], w.index and place[w.index]) for state, w in self.writes.items()
         }
-        plans = [replace(p, span=None) for p in (*self.states, *self.weights)]  # type: ignore[arg-type]
+        plans = [
+            {f.name: getattr(plan, f.name) for f in fields(plan) if f.name != "span"}
+            for plan in (*self.states, *self.weights)
+        ]
         whole = "\n".join([*lines, place[self.loss], str(sorted(writes.items())), str(plans)])
         return hashlib.sha256(whole.encode()).hexdigest()[:32]
 

@@ -156,7 +156,8 @@ class Machine:
             case "size":
                 return torch.tensor(float(self._size(node.setting("size"))), dtype=DTYPE)
             case "permutation":
-                return torch.arange(self._size(node.type.shape[0]))  # type: ignore[union-attr]
+                assert isinstance(node.type, TensorType)
+                return torch.arange(self._size(node.type.shape[0]))
             case "permute_rows" | "unpermute_rows":
                 return getattr(tensors, node.op)(*inputs)
             case "member":

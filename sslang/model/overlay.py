@@ -52,8 +52,7 @@ def file_alone(module: Module, overrides: tuple[str, ...] = ()) -> Resolved:
 
 def _linear(module: Module, name: str, found: list[Diagnostic]) -> list[tuple[tree.Recipe, bool]]:
     """The recipe's bases, deepest first, then itself; each with whether the spec declares it."""
-    order: list[tuple[tree.Recipe, bool]] = []
-
+    order: dict[int, tuple[tree.Recipe, bool]] = {}
     visited: set[tuple[str, bool]] = set()
 
     def visit(wanted: str, path: tuple[str, ...], heir: tree.Recipe | None) -> None:
@@ -78,11 +77,10 @@ def _linear(module: Module, name: str, found: list[Diagnostic]) -> list[tuple[tr
             return
         for base in node.bases:
             visit(base, (*path, wanted), node)
-        if all(node is not seen for seen, _ in order):
-            order.append((node, own is not None))
+        order.setdefault(id(node), (node, own is not None))
 
     visit(name, (), None)
-    return order
+    return list(order.values())
 
 
 def _base(heir: tree.Recipe | None, base: str) -> Span | None:

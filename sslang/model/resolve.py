@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from sslang.diagnostics import Diagnostic, DiagnosticError, Fix, Label, Source, Span, nearest
@@ -11,14 +13,15 @@ from sslang.diagnostics.fix import replacement
 from sslang.model.recipe import FIELDS
 from sslang.ops import PRIMITIVES
 from sslang.ops.signs import UNNAMED
-from sslang.std import prelude_files
+from sslang.std import declarations
 from sslang.syntax import tree
-from sslang.syntax.parser import MAX_CHARACTERS, parse
+from sslang.syntax.parser import MAX_CHARACTERS, parse, parse_part
 
 STATES = ("queue", "bank", "state")
 MAX_HINTS = 100  # names looked for among the others: who has so many unknown ones reads no more
 FIRST_PHASE = "pretrain"
 ENTRIES_A_STEP = 50  # copying so many takes as long as one step of evaluation
+STEPS_A_PHASE = 30  # building one takes as long as so many, beside the steps of what it evaluates
 _BUILT_IN = frozenset(PRIMITIVES) - UNNAMED
 
 
@@ -54,6 +57,28 @@ class Namespace:
 
 
 @dataclass(eq=False)
+class Library(Namespace):
+    """The functions of the standard library, each parsed when it is first looked up."""
+
+    places: dict[str, Span] = field(default_factory=dict)
+
+    def find(self, name: str) -> Entry | None:
+        if name in self.places and name not in self.entries:
+            (function,) = parse_part(self.places[name]).statements
+            assert isinstance(function, tree.Function)
+            entry = Entry(name, "fn", function, None, self, function.name_span)
+            self.entries[name] = entry
+        return self.entries.get(name)
+
+    def names(self) -> set[str]:
+        return set(self.places)
+
+    def functions(self) -> list[Entry]:
+        """All of them, in the order of the text."""
+        return [entry for name in self.places if (entry := self.find(name)) is not None]
+
+
+@dataclass(eq=False)
 class Phase:
     """A block of a file with a loss of its own: its names, over those of the file, and writes."""
 
@@ -76,6 +101,7 @@ class Module:
     diagnostics: list[Diagnostic]
     home: Namespace | None = None  # where its right sides look names up; None: the resolved spec
     phases: dict[str, Phase] = field(default_factory=dict)
+    others: dict[Path, Module] = field(default_factory=dict)  # files that it uses, each read once
 
 
 @dataclass(eq=False)
@@ -110,7 +136,7 @@ class Resolved:
             [replace(self)] if "loss" in self.namespace.entries or not self.phase_blocks else []
         )
         for block in self.phase_blocks.values():
-            self.work.steps += 1 + len(self.namespace.entries) // ENTRIES_A_STEP
+            self.work.steps += STEPS_A_PHASE + len(self.namespace.entries) // ENTRIES_A_STEP
             names = Namespace({**self.namespace.entries, **block.entries}, self.namespace.parent)
             seen = replace(
                 self, namespace=names, writes=[*self.writes, *block.writes], phase=block.name,
@@ -145,21 +171,26 @@ def read(path: Path) -> Source:
         raise DiagnosticError(Diagnostic("E104", message)) from None
 
 
-_PRELUDE: list[Module] = []
+@dataclass(frozen=True)
+class Prelude:
+    """What every spec sees of the standard library: functions, and recipes to build on."""
+
+    namespace: Library
+    recipes: Mapping[str, tree.Recipe]
 
 
-def prelude() -> Module:
+@cache
+def prelude() -> Prelude:
     """The standard library, read once a process."""
-    if not _PRELUDE:
-        merged = Module(Source("std", ""), None, Namespace(), [], {}, [], [])
-        merged.home = merged.namespace
-        for source in prelude_files():
-            file, diagnostics = parse(source)
-            assert not diagnostics, f"the standard library does not parse: {diagnostics[0]}"
-            _declare(file, merged)
-        assert not merged.diagnostics, merged.diagnostics
-        _PRELUDE.append(merged)
-    return _PRELUDE[0]
+    library, recipes = Library(), {}
+    for kind, name, span in declarations():
+        if kind == "fn":
+            library.places[name] = span
+            continue
+        (recipe,) = parse_part(span).statements
+        assert isinstance(recipe, tree.Recipe)
+        recipes[name] = recipe
+    return Prelude(library, recipes)
 
 
 def load(source: Source) -> Module:
@@ -324,20 +355,12 @@ def _use(statement: tree.Use, module: Module) -> None:
         module.diagnostics.append(Diagnostic("E206", message, statement.span))
         return
     try:
-        source = read(beside / path)
+        other = module.others.get(path) or _read_other(beside / path, module)
     except DiagnosticError as error:
         found = error.diagnostics[0]
         module.diagnostics.append(Diagnostic(found.code, found.message, statement.span))
         return
-    file, diagnostics = parse(source)
-    other = Module(source, None, Namespace(parent=prelude().namespace), [], {}, [], diagnostics)
-    other.home = other.namespace
-    for nested in (s for s in file.statements if isinstance(s, tree.Use)):
-        message = "`use` in a file that is itself used is not compiled by this version"
-        diagnostics.append(Diagnostic("E210", message, nested.span))
-    own = tuple(s for s in file.statements if not isinstance(s, tree.Use))
-    _declare(tree.File(own, span=file.span), other)
-    module.diagnostics.extend(other.diagnostics)
+    module.others[path] = other
     for name in statement.names:
         entry = other.namespace.entries.get(name)
         if entry is None:
@@ -347,3 +370,18 @@ def _use(statement: tree.Use, module: Module) -> None:
             module.diagnostics.append(Diagnostic("E201", message, statement.span, hint=hint))
         else:
             _add(module, replace(entry, span=statement.span))
+
+
+def _read_other(path: Path, module: Module) -> Module:
+    """A file that `module` uses; its findings are added to those of the module."""
+    source = read(path)
+    file, diagnostics = parse(source)
+    other = Module(source, None, Namespace(parent=prelude().namespace), [], {}, [], diagnostics)
+    other.home = other.namespace
+    for nested in (s for s in file.statements if isinstance(s, tree.Use)):
+        message = "`use` in a file that is itself used is not compiled by this version"
+        diagnostics.append(Diagnostic("E210", message, nested.span))
+    own = tuple(s for s in file.statements if not isinstance(s, tree.Use))
+    _declare(tree.File(own, span=file.span), other)
+    module.diagnostics.extend(other.diagnostics)
+    return other

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import cached_property
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sslang.model.recipe import Recipe
 
@@ -18,10 +20,15 @@ class Spec(BaseModel):
     paper: str | None
     recipe_name: str | None
     overrides: tuple[str, ...]
-    text: str  # the resolved text, the standard library's part inlined; it is itself a spec
     recipe: Recipe | None
     assumes: tuple[tuple[str, str], ...] = ()  # what the user vouches for, and why
     settings: dict[str, str]  # flat: every param and field of the recipe, as written
+    written: Callable[[], str] = Field(repr=False, exclude=True)  # gives `text`, which few need
+
+    @cached_property
+    def text(self) -> str:
+        """The resolved text, the standard library's part inlined; it is itself a spec."""
+        return self.written()
 
     @property
     def hash(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -105,9 +105,7 @@ def evaluate(learner: Learner, evaluator: Evaluator) -> Evaluation:
 
 
 def _evaluated(learner: Learner, features: Features) -> Evaluation:
-    found = {
-        metric_name(e): hits(e, features, learner.method.seed) for e in learner.recipe.evaluate
-    }
+    found = {metric_name(e): hits(e, features, learner) for e in learner.recipe.evaluate}
     health = {
         "eval/embedding_std": float(embedding_std(features.test)),
         "eval/effective_rank": float(effective_rank(features.test)),
@@ -160,8 +158,19 @@ def collect(
 Wanted = Knn | LinearProbe | Accuracy
 
 
-def hits(evaluation: Wanted, features: Features, seed: int) -> Tensor:
-    """Whether each test image is classified rightly: bool [M], on the CPU."""
+def hits(evaluation: Wanted, features: Features, learner: Learner) -> Tensor:
+    """Whether each test image is classified rightly: bool [M], on the CPU.
+
+    Raises DiagnosticError E720, with the place where the recipe asks for it.
+    """
+    try:
+        return _hits(evaluation, features, learner.method.seed)
+    except DiagnosticError as error:
+        place = learner.program.spans.get("evaluate")
+        raise DiagnosticError(*(replace(d, span=place) for d in error.diagnostics)) from None
+
+
+def _hits(evaluation: Wanted, features: Features, seed: int) -> Tensor:
     data = (features.train, features.train_labels, features.test, features.test_labels)
     if isinstance(evaluation, Accuracy):
         return _argmax_hits(features)

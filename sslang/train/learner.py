@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sslang.diagnostics import Diagnostic, DiagnosticError
+from sslang.diagnostics import DiagnosticError
 from sslang.emit.method import Method
 from sslang.emit.sharding import SHARD_BYTES
 from sslang.emit.split.limits import limits_of, micro_batch_problem, processes_problem
@@ -158,10 +158,7 @@ class Learner:
                 channels_last=self.channels_last, precision=self.precision,
             )  # fmt: skip
         except Unsplittable as error:
-            hint = "run it in one process, without micro-batches"
-            raise DiagnosticError(
-                Diagnostic("E743", error.message, error.span, hint=hint)
-            ) from None
+            raise DiagnosticError(error.diagnostic) from None
 
     def compile(self, **options: Any) -> None:
         """Run the step through torch.compile; of a split step, the nets."""

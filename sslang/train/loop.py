@@ -230,8 +230,7 @@ class Loop:
     def _knn(self, evaluator: Evaluator, evaluation: Knn) -> None:
         learner = self.learner
         features = evaluator.features(learner)
-        seed = learner.method.seed
-        rate = at_first(self.processes, lambda: _rate(hits(evaluation, features, seed)))
+        rate = at_first(self.processes, lambda: _rate(hits(evaluation, features, learner)))
         self._attempt(lambda: self.log.log(learner.step, {"eval/knn_top1": rate}))
 
 

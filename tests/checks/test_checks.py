@@ -81,6 +81,11 @@ def found_by(code: str, name: str, *changes: tuple[str, str]) -> list[str]:
     return [text for _, text in found]
 
 
+def test_a_momentum_is_shown_where_it_stands() -> None:
+    given = ("ema(online, momentum, init", "ema(online, 1, init")
+    assert ("E423", "1") in findings("byol", given)
+
+
 def test_a_queue_of_queries() -> None:
     assert found_by("E433", "mocov2", ("negatives <- k", "negatives <- q")) == ["negatives[memory]"]
     assert found_by("E433", "mocov1", ("negatives <- k", "negatives <- stop_grad(q)"))

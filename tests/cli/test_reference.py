@@ -17,7 +17,7 @@ from sslang.syntax.rename import free_names
 
 PAGES = pages()
 KNOWN = (
-    (set(PRIMITIVES) - UNNAMED) | set(SPECIALS) | set(WORDS) | set(prelude().namespace.entries)
+    (set(PRIMITIVES) - UNNAMED) | set(SPECIALS) | set(WORDS) | prelude().namespace.names()
     | set(prelude().recipes)
 )  # fmt: skip
 
@@ -30,7 +30,7 @@ def used(path: Path) -> set[str]:
     while waiting:
         for name in free_names(waiting.pop()) & KNOWN - found:
             found.add(name)
-            entry = prelude().namespace.entries.get(name)
+            entry = prelude().namespace.find(name)
             if entry is not None:
                 waiting.append(entry.value)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -186,6 +187,23 @@ def test_use_takes_names_from_a_file_beside_the_spec(tmp_path: Path) -> None:
     spec.write_text(HEAD + 'use hafl from "mine.ssl"\nloss = mean(f(a))\n')
     (found,) = (d for d in build(resolve(load(read(spec)))).diagnostics if d.is_error)
     assert (found.code, found.hint) == ("E201", "did you mean `half`?")
+
+
+def test_a_file_that_is_used_often_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "mine.ssl").write_text("param scale = 2\nparam shift = 1\nparam scale = 3\n" * 300)
+    spec = tmp_path / "spec.ssl"
+    uses = (
+        'use scale from "mine.ssl"\nuse shift from "./mine.ssl"\n' + 'use x from "mine.ssl"\n' * 99
+    )
+    spec.write_text(HEAD + uses + "loss = mean(f(a))\n")
+    start = time.process_time()
+    module = load(read(spec))
+    assert time.process_time() - start < 2
+    scale, shift = module.namespace.entries["scale"], module.namespace.entries["shift"]
+    assert scale.home is shift.home
+    twice = [d for d in module.diagnostics if d.code == "E202"]
+    assert len(twice) == 599 + 299, "what is wrong in the file is told once"
+    assert codes(module.diagnostics).count("E201") == 99
 
 
 def test_use_reads_no_other_places(tmp_path: Path) -> None:

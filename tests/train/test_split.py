@@ -174,7 +174,8 @@ def test_too_many_processes_are_refused() -> None:
     with pytest.raises(DiagnosticError) as caught:
         learn(grouped(), Processes(0, 5))
     assert caught.value.diagnostics[0].code == "E742"
-    assert "--processes 4" in caught.value.diagnostics[0].hint
+    hint = caught.value.diagnostics[0].hint
+    assert hint == "--processes 4, or a batch of 20 images, or groups of 3"
 
 
 def test_a_net_on_a_mean_over_the_batch_is_refused() -> None:
@@ -183,7 +184,11 @@ def test_a_net_on_a_mean_over_the_batch_is_refused() -> None:
     text = GROUPED.replace(f"loss = {loss}", f"{more}loss = {loss} + mean(h(m) ** 2)")
     with pytest.raises(DiagnosticError) as caught:
         learn(load_source(Source("mean.ssl", text), None, ()), micro_batch=4)
-    assert caught.value.diagnostics[0].code == "E743"
+    (found,) = caught.value.diagnostics
+    assert found.code == "E743"
+    assert found.span is not None
+    assert found.span.text == "h(m)"
+    assert found.hint.startswith("apply it to the rows first, and reduce what it gives; ")
 
 
 def test_what_no_part_can_count_is_refused() -> None:
@@ -194,10 +199,11 @@ def test_what_no_part_can_count_is_refused() -> None:
     alike = GROUPED.replace("z = online([a, b])", "z = online([a, b])\nhead h = mlp(8, 8)\n"
                             "weight w[6, 16] = normal")  # fmt: skip
     alike = alike.replace("0.1)\nfeatures", "0.1) + mean(h(w)**2)\nfeatures")
-    for text in (joined, alike):
+    for text, hint in ((joined, "apply the net to the family"), (alike, "build it without batch")):
         with pytest.raises(DiagnosticError) as caught:
             learn(load_source(Source("refused.ssl", text), None, ()), micro_batch=4)
         assert [d.code for d in caught.value.diagnostics] == ["E743"]
+        assert caught.value.diagnostics[0].hint.startswith(hint)
 
 
 def test_two_processes_change_nothing(tmp_path: Path) -> None:

@@ -254,11 +254,11 @@ loss = nt_xent([z[local[0]], z[local[1]]], 0.5)
         "warning",
         example=Example(
             """\
-loss = nt_xent((f | g)([a, b]), 0.5)
+loss = nt_xent((f | g | l2_normalize)([a, b]), 0.5)
 recipe default : laptop { evaluate = knn() }
 """,
             """\
-loss = nt_xent((f | g)([a, b]), 0.5)
+loss = nt_xent((f | g | l2_normalize)([a, b]), 0.5)
 features = f(a)
 recipe default : laptop { evaluate = knn() }
 """,

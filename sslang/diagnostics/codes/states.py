@@ -145,11 +145,12 @@ loss = nt_xent(z, 0.5) + mean(cross_entropy(s[a], softmax(stop_grad(s[b]))))
     Code(
         "E431",
         "rows of other lengths",
-        "A product of rows is a cosine only if both have length 1. Here one side has another "
+        "A product of rows is a cosine only if both have length 1. Here a side has another "
         "length: the rows that a queue or bank begins with, those that are written to it, or rows "
-        "as a net gives them. So some logits are larger than others for no reason, and the "
-        "temperature means nothing. A memory bank that was never normalised has cost users of "
-        "other libraries weeks: the loss stays where it began.",
+        "as a net gives them, if they are divided by a temperature below 1. So some logits are "
+        "larger than others for no reason, and the temperature means nothing. A memory bank that "
+        "was never normalised has cost users of other libraries weeks: the loss stays where it "
+        "began.",
         "warning",
         example=Example(
             """\

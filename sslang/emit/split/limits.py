@@ -39,7 +39,7 @@ def limits_of(graphs: Iterable[Graph], nets: nn.Module) -> Limits:
         group = node.setting("group")
         if group:
             if lcm(found.unit, group) > found.unit:
-                found = replace(found, unit=lcm(found.unit, group), unit_at=node.span)
+                found = replace(found, unit=lcm(found.unit, group), unit_at=node.place)
             continue
         first = graph.node(node.references[0])
         of_images = node if isinstance(first.type, ViewType) else None
@@ -60,7 +60,8 @@ def refuse_alike(graph: Graph, nets: nn.Module) -> None:
         if any(has_batch_norm(part) for part in _applied(node, nets)):
             net = node.setting("net")
             message = f"`{net}` has batch norm and is applied to values that belong to no image"
-            raise Unsplittable(message, node.span)
+            hint = "build it without batch norm, as by `norm = none`"
+            raise Unsplittable(message, node.place, hint)
 
 
 def _applied(node: Node, nets: nn.Module) -> list[nn.Module]:
@@ -78,7 +79,7 @@ def micro_batch_problem(limits: Limits, micro_batch: int, rows: int) -> Diagnost
             "E740",
             f"micro-batches of {micro_batch} images cannot give the batch norm of "
             f"`{limits.of_images.setting('net')}`, whose statistics are those of the whole batch",
-            limits.of_images.span,
+            limits.of_images.place,
             hint="--processes gives the same result on more devices; `with (batch_norm = "
             f"groups({micro_batch}))` is a method that micro-batches can compute",
         )
@@ -104,5 +105,12 @@ def processes_problem(limits: Limits, processes: int, batch: int) -> Diagnostic 
         "E742",
         f"{processes} processes cannot share a batch of {runs} {what}",
         limits.unit_at,
-        hint=f"--processes {runs}, or a larger batch",
+        hint=_shared_by(limits.unit, processes, batch),
     )
+
+
+def _shared_by(unit: int, processes: int, batch: int) -> str:
+    """What so many processes could share, and how many can share the batch as it is."""
+    hint = f"--processes {-(-batch // unit)}, or a batch of {processes * unit} images"
+    smaller = batch // processes
+    return f"{hint}, or groups of {smaller}" if unit > 1 and smaller > 1 else hint

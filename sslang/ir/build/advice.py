@@ -279,6 +279,8 @@ def shape_of_state(state: State, written: Sequence[Size]) -> tuple[str, Fix | No
 
 def decimal_comma(positional: Given) -> Fix | None:
     """`0.1` for `0,1`."""
+    if len(positional) < 2:
+        return None
     (before, first), (after, second) = positional[-2:]
     between = first.source.text[first.end : second.start]
     if between != "," or before != 0 or not isinstance(after, int):

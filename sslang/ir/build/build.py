@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from sslang.diagnostics import Diagnostic, Label
 from sslang.ir.build import undefined
@@ -40,10 +41,11 @@ def build(resolved: Resolved) -> Program:
     seen = {entry.name for part in parts for entry in part.training.touched.values()}
     for part in parts:
         part.contexts[-1].diagnostics.extend(_seen_by_no_loss(part, seen))
-    text = resolved_text(resolved, [(p.resolved, p.touched) for p in parts])
+    reached = [(part.resolved, part.touched) for part in parts]
+    written = cache(partial(resolved_text, resolved, reached))
     settings = settings_text(resolved, parts[0].touched)
     found = _agree(parts)
-    first, *rest = (_program(part, resolved, text, settings) for part in parts)
+    first, *rest = (_program(part, resolved, written, settings) for part in parts)
     diagnostics = tuple(dict.fromkeys(d for p in (first, *rest) for d in p.diagnostics))
     used = frozenset().union(*(p.used for p in (first, *rest)))
     return replace(first, later=tuple(rest), diagnostics=(*diagnostics, *found), used=used)
@@ -124,14 +126,16 @@ def _differs(net: BuiltNet, other: BuiltNet) -> Diagnostic:
     return Diagnostic("E305", message, other.first_use, labels)
 
 
-def _program(part: _Part, resolved: Resolved, text: str, settings: dict[str, str]) -> Program:
+def _program(
+    part: _Part, resolved: Resolved, written: Callable[[], str], settings: dict[str, str]
+) -> Program:
     method = resolved.module.method
     spec = Spec(
         method=method.name if method is not None else "",
         paper=_paper(method),
         recipe_name=resolved.recipe,
         overrides=resolved.overrides,
-        text=text,
+        written=written,
         recipe=part.recipe,
         settings=settings,
         assumes=tuple((a.name, a.reason) for a in resolved.assumes),

@@ -275,7 +275,7 @@ def inline(ctx: Context, function: Function, positional: Given, named: Named, sp
     given = _arguments(ctx, node, positional, named, span)
     if node.name == "cross_entropy" and function.home is not None:
         habits.expect_distribution(ctx, given.get("target"), span)
-    with ctx.calling(node.name, span):
+    with ctx.calling(node.name, span, given):
         local: dict[str, Any] = {}
         scope = Scope(function.home, local)
         for parameter in node.parameters:
@@ -319,7 +319,8 @@ def _arguments(
     order = [p.name for p in node.parameters]
     if len(positional) > len(order):
         fix = advice.as_family(node, positional) or advice.decimal_comma(positional)
-        ctx.fail("E303", f"`{node.name}` takes at most {len(order)} arguments",
+        most = f"at most {len(order)}" if order else "no"
+        ctx.fail("E303", f"`{node.name}` takes {most} arguments",
                  positional[len(order)][1], hint=patterns.signature(node),
                  labels=[Label(node.name_span, "declared here")], fix=fix)  # fmt: skip
     given = dict(zip(order, positional, strict=False))

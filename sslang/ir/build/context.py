@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
-from sslang.diagnostics import Diagnostic, DiagnosticError, Fix, Label, Span
+from sslang.diagnostics import Diagnostic, DiagnosticError, Fix, Label, Span, meant, nearest
 from sslang.ir.build.values import Branch, BuiltNet, State, Value
 from sslang.ir.graph import INPUT, LATCH, READ, WEIGHT, Graph, Node, Operand, Write
-from sslang.model.resolve import Entry, Namespace, Resolved, prelude
+from sslang.model.resolve import MAX_HINTS, Entry, Namespace, Resolved, prelude
 from sslang.types import TensorType, Type
 
 MAX_CALL_DEPTH = 40
@@ -23,6 +24,7 @@ LOCAL, CALLED, BOUND = 1, 2, 3
 _NAMESAKES = frozenset((INPUT, READ, LATCH, WEIGHT))  # called after what they read
 
 Mode = Literal["training", "evaluation", "recipe"]
+Given = Mapping[str, tuple[Any, Span]]  # arguments by parameter, each with its place
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,9 @@ class Context:
     known: dict[object, Node] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)  # taken: see `fresh`
     hints: dict[str, str] = field(default_factory=dict)
+    guesses: dict[Span, tuple[str, Fix | None]] = field(default_factory=dict)  # at unknown names
     called: list[Span] = field(default_factory=list)  # where the calls at work stand
+    given: list[tuple[str, Given]] = field(default_factory=list)  # of each, what and with what
     titles: dict[str, tuple[int, str]] = field(default_factory=dict)
     memo: dict[tuple[int, str], Any] = field(default_factory=dict)
     busy: list[Entry] = field(default_factory=list)
@@ -132,17 +136,43 @@ class Context:
     ) -> NoReturn:
         if span is not None and self.called and span.source is not self.called[0].source:
             labels = (*labels, Label(span, "in this function"))
-            span, fix = self._author(), None  # an edit would be of the function's own file
-            if span != self.called[0]:
+            inner, call, fix = span, self._author(), None  # an edit would be of the other file
+            who, span = self._argument(inner) or ("", call)
+            message = f"{who}: {message}" if who else message
+            if span not in self.called[0]:
                 labels = (*labels, Label(self.called[0], "called here"))
-            name = span.text.partition("(")[0]
+            name = call.text.partition("(")[0]
             if not hint and prelude().namespace.find(name) is not None:
                 hint = f"`sslang doc {name}` says what it takes"
         raise DiagnosticError(Diagnostic(code, message, span, tuple(labels), hint, fix))
 
+    def guess(
+        self, name: str, known: Callable[[], Collection[str]], span: Span
+    ) -> tuple[str, Fix | None]:
+        """Names that resemble an unknown one, and the one that is meant; none after MAX_HINTS.
+
+        They are looked for once a place, however often it is reached.
+        """
+        if span not in self.guesses:
+            names = known() if len(self.guesses) < MAX_HINTS else ()
+            self.guesses[span] = (nearest(name, names), meant(name, names, span))
+        return self.guesses[span]
+
     def _author(self) -> Span:
         """The innermost of the calls at work that stands in the author's file."""
         return [call for call in self.called if call.source is self.called[0].source][-1]
+
+    def _argument(self, span: Span) -> tuple[str, Span] | None:
+        """The author's argument for the one parameter that stands in `span`, and whose it is."""
+        for name, given in reversed(self.given):
+            parameters = given.keys() & set(re.findall(r"\w+", span.text))
+            if len(parameters) != 1:
+                return None
+            parameter = parameters.pop()
+            span = given[parameter][1]
+            if span.source is self.called[0].source:
+                return f"`{parameter}` of `{name}`", span
+        return None
 
     def step(self, span: Span | None) -> None:
         """Count one step of evaluation; E311 where a spec would take too many."""
@@ -166,7 +196,7 @@ class Context:
             self.diagnostics.extend(new)
 
     @contextmanager
-    def calling(self, name: str, span: Span) -> Iterator[None]:
+    def calling(self, name: str, span: Span, given: Given) -> Iterator[None]:
         if self.depth >= MAX_CALL_DEPTH:
             message = (
                 f"calls are nested more than {MAX_CALL_DEPTH} deep; does `{name}` call itself?"
@@ -174,6 +204,7 @@ class Context:
             self.fail("E311", message, span)
         self.depth += 1
         self.called.append(span)
+        self.given.append((name, given))
         if self.depth == 1:
             self.calls += 1
             self.scope = f"{name}/{self.calls}"
@@ -182,6 +213,7 @@ class Context:
                 yield
         finally:
             self.called.pop()
+            self.given.pop()
             self.depth -= 1
             if self.depth == 0:
                 self.scope = ""

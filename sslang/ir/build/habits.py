@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
-from sslang.diagnostics import Fix, Span, keyword, meant, nearest
+from sslang.diagnostics import Fix, Span, keyword, meant
 from sslang.diagnostics.fix import replacement
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import Value
-from sslang.model.resolve import MAX_HINTS
+
+MAX_LISTED = 40  # parameters that a hint names
 
 # `x.f(...)` is `f(x, ...)`.
 _FUNCTIONS = frozenset((
@@ -95,6 +96,11 @@ _NAME_HINTS = {
     ),
     **dict.fromkeys(("mse", "mse_loss", "MSELoss"), "write `mean((x - y)**2)`"),
     **dict.fromkeys(("square", "pow"), "a power is written `x**2`"),
+    "std": "it is `sqrt(variance(x, axis = 0))`",
+    "clamp": "`maximum(x, 0)` bounds from below, `minimum(x, 1)` from above",
+    "sigmoid": "it is `1 / (1 + exp(-x))`",
+    "softplus": "it is `log(1 + exp(x))`",
+    "dropout": "a net drops whole paths by `with (drop_path = 0.1)`",
     "biases": "parameters are selected by the words `bias` and `norm`, and by names of nets",
     **dict.fromkeys(
         ("schedule", "scheduler"), "schedules are `cosine(a -> b)`, `linear(a -> b)`, `piecewise`"
@@ -238,9 +244,8 @@ def unknown_keyword(
         hint, fix = f"it is called `{other}` here", replacement(where, other)
     elif key in ("dim", "axis"):
         hint, fix = "it acts along the last axis", None
-    elif len(ctx.diagnostics) >= MAX_HINTS:
-        hint, fix = "", None
     else:
-        hint = nearest(key, known) or f"it has: {', '.join(known) or 'none'}"
-        fix = meant(key, known, where)
+        hint, fix = ctx.guess(key, lambda: known, where)
+        if not hint and len(known) <= MAX_LISTED:
+            hint = f"it has: {', '.join(known) or 'none'}"
     ctx.fail("E303", f"{what} has no {noun} `{key}`", where, hint=hint, fix=fix)

@@ -7,7 +7,7 @@ import typing
 from functools import cache
 from typing import Any
 
-from sslang.diagnostics import DiagnosticError, Fix, Label, Span, meant, nearest
+from sslang.diagnostics import DiagnosticError, Fix, Label, Span
 from sslang.diagnostics.fix import insert
 from sslang.ir.build import declarations, habits, states
 from sslang.ir.build.accept import choices, hints, one_of
@@ -16,7 +16,7 @@ from sslang.ir.build.specials import SPECIALS
 from sslang.ir.build.values import Builtin, Function, Special, Value, Word
 from sslang.ir.graph import INPUT
 from sslang.model.recipe import WORDS, Recipe
-from sslang.model.resolve import MAX_HINTS, Entry
+from sslang.model.resolve import Entry
 from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import Piecewise, Ramp
 from sslang.ops.signs import UNNAMED
@@ -87,10 +87,9 @@ def expect_word(
     name = node.name
     if _is_known(ctx, name, scope):
         return
-    if not allowed and not habits.name_hint(name) and len(ctx.diagnostics) < MAX_HINTS:
-        known = visible(ctx, scope) | words()
-        ctx.fail("E201", f"nothing is called `{name}`", node.span, hint=nearest(name, known),
-                 fix=meant(name, known, node.span))  # fmt: skip
+    if not allowed and not habits.name_hint(name):
+        hint, fix = ctx.guess(name, lambda: visible(ctx, scope) | words(), node.span)
+        ctx.fail("E201", f"nothing is called `{name}`", node.span, hint=hint, fix=fix)
     if not allowed:
         return
     hint = habits.SETTING_HINTS.get(what, "") or f"`{what}` takes {one_of(allowed)}"
@@ -189,11 +188,10 @@ def _prelude(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
         return Word(name)
     if name in LATER:
         ctx.fail("E210", f"`{name}` is not compiled by this version", span)
-    known = visible(ctx, scope) if len(ctx.diagnostics) < MAX_HINTS else set()
     if habits.name_hint(name):
         hint, fix = habits.name_hint(name), habits.name_fix(name, span)
     else:
-        hint, fix = nearest(name, known), meant(name, known, span)
+        hint, fix = ctx.guess(name, lambda: visible(ctx, scope), span)
     ctx.fail("E201", f"nothing is called `{name}`", span, hint=hint, fix=fix)
 
 

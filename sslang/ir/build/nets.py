@@ -171,7 +171,10 @@ def _permuted(ctx: Context, value: Any, permutation: str | None, op: str, span: 
         return value
     name, type_ = _operand(ctx, value, span)
     node = ctx.add(op, (name, permutation), type_, span)
-    return replace(value, node=node.name) if isinstance(value, View) else Value(node.name, type_)  # type: ignore[arg-type]
+    if isinstance(value, View):
+        return replace(value, node=node.name)
+    assert isinstance(type_, TensorType)
+    return Value(node.name, type_)
 
 
 def _operand(ctx: Context, value: Any, span: Span) -> Member:
@@ -271,7 +274,7 @@ def _use(ctx: Context, stage: BuiltNet | NetSlice, type_: Type, span: Span) -> B
     if net.source is not None and net.source.input is None and not start:
         _use(ctx, net.source, type_, span)
     current: Any = type_
-    last, drops = Built(type_, {}), 0  # type: ignore[arg-type]
+    last, drops = Built(type_, {}) if isinstance(type_, TensorType) else None, 0
     found: list[Built] = []
     for at, layer in enumerate(net.description.stages[start:], start):
         try:
@@ -283,7 +286,7 @@ def _use(ctx: Context, stage: BuiltNet | NetSlice, type_: Type, span: Span) -> B
         current = built.output
         if stop is None or at < stop:
             last, drops = built, drops + built.drops
-    if not isinstance(last.output, TensorType):
+    if last is None:
         ctx.fail("E304", f"the net `{net.name}` has no layers", net.span)
     lowerings = [layer.primitive.lowering for layer in net.description.stages[start:]]
     made = [(path, built.arguments) for path, built in zip(lowerings, found, strict=True)]

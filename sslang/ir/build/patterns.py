@@ -90,6 +90,8 @@ def _one(
     if isinstance(value, State):
         value = tensors.read(ctx, value, where)
     if not isinstance(value, Value):
+        if pattern.kind == "index" and isinstance(value, int) and len(pattern.dims) > 1:
+            hint = f"so many are drawn by `draw_integers({value}, below = dataset)`"
         ctx.fail("E301", f"`{parameter.name}` takes a tensor; this is {describe(value)}", where,
                  labels=[Label(parameter.span, "declared here")], hint=hint)  # fmt: skip
     if pattern.kind == "index" and value.type.dtype != "int":

@@ -108,7 +108,9 @@ def op(
     except Misfit as misfit:
         ctx.fail(misfit.code, misfit.message, span, hint=misfit.hint,
                  labels=_origins(ctx, operands, span))  # fmt: skip
-    result = replace(result, shown=undefined.after(ctx, name, operands, types, settings, span))
+    shown = undefined.after(ctx, name, operands, types, settings, span)
+    if shown != result.shown:
+        result = replace(result, shown=shown)
     entries = math.prod(size for size in result.shape if isinstance(size, int))
     if entries > MAX_ENTRIES:
         ctx.fail("E311", f"the result {result} is too large", span)

@@ -162,7 +162,8 @@ class _Walk(Growing):
         if node.op == PERMUTE and isinstance(node.type, ViewType):
             assert isinstance(placement, Local)
             if placement.order is not None:
-                raise Unsplittable("a view is permuted twice", node.span)
+                raise Unsplittable("a view is permuted twice", node.place,
+                                   "give one net alone `batch_norm = shuffle(n)`")  # fmt: skip
             self.add(node, replace(placement, order=permutation))
             return
         self._alike(self._with(node, {value: self.whole(value, Whole(True))}))
@@ -198,11 +199,13 @@ class _Walk(Growing):
         values = self._values(node, found)
         orders = {p.order for p in found} - {ANY_ORDER}
         if len(orders) > 1:
-            raise Unsplittable("a net is applied to rows in two orders", node.span)
+            raise Unsplittable("a net is applied to rows in two orders", node.place,
+                               "apply it to each of them alone")  # fmt: skip
         if node.setting("group") and sum(p.outer for p in values) != node.setting("views"):
             raise Unsplittable(
-                "groups of batch norm run over joined rows that are no family of views", node.span
-            )
+                "groups of batch norm run over joined rows that are no family of views", node.place,
+                "apply the net to the family instead of to `concat` of it",
+            )  # fmt: skip
         embedding = all(p.embedding for p in found) and node.name not in self.all_images
         like = Local(1, 1, next(iter(orders), None), embedding)
         self.add(self._with(node, names), self._local(node, sum(p.outer for p in values), like))
@@ -227,7 +230,8 @@ class _Walk(Growing):
             raise Unsplittable(
                 f"the net `{node.setting('net')}` is applied to a value whose rows are no rows of "
                 "the batch, and which depends on the batch",
-                node.span,
+                node.place,
+                "apply it to the rows first, and reduce what it gives",
             )
         return self.rows_of(name, Local(factor, 1))
 

@@ -37,12 +37,12 @@ def vit(
     """
     view, size = images(x, "vit")
     if patch < 1 or size % patch:
-        raise Misfit(f"patches of {patch} pixels do not tile a view of {size}", code="E309")
+        hint = f"patches of {_nearest_divisors(size, patch)} pixels do"
+        raise Misfit(f"patches of {patch} pixels do not tile a view of {size}", hint, "E309")
     check_width(width)
     if not 0 < mlp_ratio <= 64:
         raise Misfit(f"mlp_ratio is {mlp_ratio}; it must lie in 0..64", code="E309")
-    if heads < 1 or width % heads or (position == "sincos" and width % 4):
-        raise Misfit(f"a width of {width} cannot be split over {heads} heads", code="E309")
+    _check_heads(width, heads, position)
     if not 1 <= depth <= 200:
         raise Misfit(f"the depth is {depth}; it must lie in 1..200", code="E309")
     arguments = {
@@ -52,6 +52,23 @@ def vit(
     return Built(
         pooled(view, width), arguments, 2 * depth, "resolution", _record(view, size // patch, width)
     )
+
+
+def _check_heads(width: int, heads: int, position: str | None) -> None:
+    if heads < 1 or width % heads:
+        hint = f"take {_nearest_divisors(width, heads)} heads"
+        raise Misfit(f"a width of {width} cannot be split over {heads} heads", hint, "E309")
+    if position == "sincos" and width % 4:
+        hint = "take a multiple of 4, or `position = learned`"
+        raise Misfit(f"`sincos` has four parts, and the width is {width}", hint, "E309")
+
+
+def _nearest_divisors(number: int, near: int) -> str:
+    """`4 or 8`: the divisors of `number` below and above another number."""
+    found = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+    found = sorted({*found, *(number // d for d in found)})
+    below, above = [d for d in found if d < near][-1:], [d for d in found if d > near][:1]
+    return " or ".join(map(str, (*below, *above)))
 
 
 @net_op("sslang.emit.nets.vit.transformer")
@@ -75,8 +92,7 @@ def transformer(
         raise Misfit(f"`transformer` acts on [batch, tokens, width]; this is {tensor}")
     tokens, width = (int(str(s)) for s in tensor.shape[1:])
     check_width(width)
-    if heads < 1 or width % heads or (position == "sincos" and width % 4):
-        raise Misfit(f"a width of {width} cannot be split over {heads} heads", code="E309")
+    _check_heads(width, heads, position)
     if position == "sincos" and math.isqrt(tokens) ** 2 != tokens:
         hint = "take `position = learned` or `position = none`"
         raise Misfit(f"{tokens} tokens are no square grid, as `sincos` has it", hint, "E309")

@@ -11,6 +11,7 @@ from sslang.ops.tensors.reductions import axes_of
 from sslang.types import BATCH, Dim, Size, TensorType, Type, ViewType, broadcast
 from sslang.types.dims import add as add_sizes
 from sslang.types.dims import multiply as multiply_sizes
+from sslang.types.dims import scale
 from sslang.types.values import depends_on_batch
 
 
@@ -172,7 +173,7 @@ def _is_negative(size: Size) -> bool:
 
 
 def _negated(size: Size) -> Size:
-    return multiply_sizes(size, -1) if isinstance(size, Dim) else -size  # type: ignore[return-value]
+    return scale(size, -1)
 
 
 @tensor_op(
