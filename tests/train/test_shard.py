@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.distributed.fsdp import FSDPModule
 
+from sslang.api import load_source
 from sslang.bench.equality import in_processes, largest_difference
+from sslang.diagnostics import Source
 from sslang.emit.sharding import SHARD_BYTES
 from sslang.ir.program import Program
 from sslang.processes.group import ALONE, Processes
+from sslang.processes.shards import Piece, replaced, rows_of
 from sslang.train import checkpoint
 from sslang.train.learner import Learner
 from sslang.train.memory import held
+from sslang.train.pretrained import pretrained_weights
 from tests.train.split import IMAGES, TINY, learn, load
 
 VIT = "backbone=vit(patch = 4, width = 24, depth = 2, heads = 2, position = learned)"
@@ -162,3 +167,45 @@ def _sharded(processes: Processes, folder: Path) -> None:
         found = learn(program(case), processes, micro_batch, shard=0)
         if processes.is_first:
             torch.save(found, folder / f"{case}.pt")
+
+
+TEACHER = """\
+method "student"
+view a, b = random_resized_crop(12)
+encoder t = pretrained(resnet(depth = 18, width = 0.0625, stem = small, stages = 2),
+                       from = "{run}", part = "f")
+encoder f = resnet(depth = 18, width = 0.0625, stem = small, stages = 2)
+head g = linear(8)
+loss = mean((g(f(a)) - stop_grad(fixed(t)(b))) ** 2)
+features = f(a)
+recipe default {{
+    data = embedded()
+    batch = 8
+    length = 1 epochs
+    optimizer = sgd(lr = 0.1)
+}}
+"""
+
+
+def test_a_net_of_a_run_that_shared_it_is_loaded_whole(tmp_path: Path) -> None:
+    teacher = learner_of("simclr", ALONE)
+    step(teacher, 0)
+    state = teacher.state_dict()
+    for number in (2, 1):
+        pieces = replaced(state, partial(_piece, rank=number - 1))
+        part = checkpoint.Part(number, 2, "a save")
+        checkpoint.save(tmp_path / "checkpoints", 1, {"learner": pieces}, part=part)
+    text = TEACHER.format(run=tmp_path)
+    found = pretrained_weights(load_source(Source("student.ssl", text), None, ()))
+    expected = teacher.method.net("f").state_dict()
+    assert {n.removeprefix("t."): v.shape for n, v in found.items()} == {
+        n: v.shape for n, v in expected.items()
+    }
+    assert all(torch.equal(found[f"t.{n}"], v) for n, v in expected.items())
+
+
+def _piece(value: object, rank: int) -> object:
+    if not isinstance(value, torch.Tensor) or not value.dim():
+        return value
+    at = rows_of(len(value), rank, 2)
+    return Piece(value[at.start : at.stop].clone(), at)
