@@ -104,6 +104,7 @@ def scatter_rows(bank: Tensor, index: Tensor, rows: Tensor) -> None:
 
 def scatter_own_rows(bank: Tensor, at: Rows, index: Tensor, rows: Tensor) -> None:
     """`scatter_rows` into the rows `at` of a bank, which `bank` has; others' rows are theirs."""
+    index = torch.where(index < 0, index + at.total, index)
     own = (index >= at.start) & (index < at.stop)
     wrong = (index < 0) | (index >= at.total)
     place = torch.where(wrong, at.count, index - at.start)  # which is no row here either

@@ -97,20 +97,22 @@ class Processes:
         """The rows [*index.shape, ...] that `index` names of a tensor of `total` rows.
 
         Each process holds those of `rows_of`, this one `own`, and asks for what it wants by an
-        index of its own. A row that it names more than once comes once. No gradient passes.
-        Raises IndexError for what is no row.
+        index of its own, negative ones from the end. A row that it names more than once comes
+        once. No gradient passes. Raises IndexError at all processes for what is no row at one.
         """
         if self.alone:
             return own[index]
-        wanted, places = torch.unique(index, return_inverse=True)
+        index = torch.where(index < 0, index + total, index)
+        wrong = ((index < 0) | (index >= total)).any()
+        wanted, places = torch.unique(index.clamp(0, total - 1), return_inverse=True)
         at = [rows_of(total, rank, self.count) for rank in range(self.count)]
         ends = torch.tensor([0, *(rows.stop for rows in at)], device=index.device)
-        before = torch.searchsorted(wanted, ends)  # in order of rows, so of owners
-        asked = before.diff()
-        asking = torch.empty_like(asked)
-        dist.all_to_all_single(asking, asked)
-        (below, *_, known), from_each, to_each = (t.tolist() for t in (before, asked, asking))
-        if below or known < len(wanted):
+        asked = torch.searchsorted(wanted, ends).diff()  # in order of rows, so of owners
+        telling = torch.stack([asked, wrong.expand_as(asked)], 1)
+        told = torch.empty_like(telling)
+        dist.all_to_all_single(told, telling)
+        from_each, (to_each, wrongs) = asked.tolist(), told.T.tolist()
+        if any(wrongs):
             raise IndexError(f"an index names no row of {total}")
         named = wanted.new_empty(sum(to_each))
         dist.all_to_all_single(named, wanted, to_each, from_each)

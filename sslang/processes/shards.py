@@ -84,16 +84,25 @@ def replaced(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
-def gathered(value: Any, processes: Processes) -> Any:
-    """Plain values with every piece made whole, on the CPU; called by all processes."""
+def gathered(value: Any, processes: Processes, *, everywhere: bool) -> Any:
+    """Plain values with every piece made whole, on the CPU; called by all processes.
+
+    Unless it is wanted `everywhere`, all but the first are left with None in its place.
+    """
 
     def change(item: Any) -> Any:
         if not isinstance(item, Piece):
             return item
         counts = [rows_of(item.at.total, r, processes.count).count for r in range(processes.count)]
-        return processes.gather(item.tensor, counts).cpu()
+        whole = processes.gather(item.tensor, counts)
+        return whole.cpu() if everywhere or processes.is_first else None
 
     return replaced(value, change)
+
+
+def pieces_alone(value: Any) -> Any:
+    """Plain values with their pieces, in the same order, and None for every other tensor."""
+    return replaced(value, lambda item: None if isinstance(item, Tensor) else item)
 
 
 def made_whole(value: Any) -> Any:

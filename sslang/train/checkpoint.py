@@ -21,6 +21,7 @@ import pickle
 import re
 import shutil
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -35,6 +36,8 @@ from sslang.train.leaves import tensors_in
 
 _NAME = re.compile(r"step-(\d{8,})\.pt")
 _PART = re.compile(r"\.part-(\d+)-of-(\d+)\.pt")  # within the name of a file, or of its digest
+_FILE = re.compile(r"step-(\d{8,})\.")
+_PASSED_OVER = "the one before it is used; a run that goes on from there removes this one"
 _PIECE = "\0piece"  # no name of a tensor or a setting
 # Subclasses are not plain: numpy's float64 is a float, and loading refuses it.
 _PLAIN = (bool, int, float, str, bytes, type(None), torch.Tensor, torch.nn.Parameter)
@@ -71,6 +74,9 @@ def save(
 ) -> Path:
     """Save `payload` as the checkpoint of `step`; only the newest `keep` (>= 2) stay.
 
+    Of one in parts nobody knows when it is whole, but that the one before it is when this is
+    called: so one more stays until then.
+
     `payload` holds tensors, pieces of tensors and plain values (None, numbers, text, bytes, and
     lists, tuples and dicts of them), so that loading needs no unpickling of code. Of a `part` but
     the first, the pieces alone are written. Raises TypeError for anything else, and
@@ -85,6 +91,8 @@ def save(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder, part)
+        if part.is_first and part.count > 1:
+            _remove_old(folder, keep)
         with temporary.open("wb") as file:
             writer = _HashingWriter(file)
             torch.save(_content(step, payload, part), cast(IO[bytes], writer))
@@ -102,7 +110,7 @@ def save(
         if failure is None:
             raise
         raise _no_room(folder, step, payload, failure) from error
-    if part.is_first:
+    if part.count == 1:
         _remove_old(folder, keep)
     return target
 
@@ -212,7 +220,7 @@ def load_latest(folder: Path) -> Loaded | None:
             found = load(path)
         except DiagnosticError as error:
             passed += (
-                Diagnostic(code="E712", message=reason.message, hint="the one before it is used")
+                Diagnostic("E712", reason.message, hint=_PASSED_OVER)
                 for reason in error.diagnostics
             )
             continue
@@ -312,11 +320,29 @@ def _remove_leftovers(folder: Path, part: Part) -> None:
 
 
 def _remove_old(folder: Path, keep: int) -> None:
-    for _, path in _checkpoints(folder)[:-keep]:
-        stem = path.name.removesuffix(".pt")
-        for file in (path, *folder.glob(f"{stem}.part-*-of-*.pt")):
-            file.unlink(missing_ok=True)
-            _digest_path(file).unlink(missing_ok=True)
+    """All files of steps before the newest `keep` checkpoints, each of which is whole."""
+    kept = [step for step, _ in _checkpoints(folder)[-keep:]]
+    if len(kept) == keep:
+        _remove(path for step, path in _files(folder) if step < kept[0])
+
+
+def forget_after(folder: Path, step: int) -> None:
+    """Remove what is newer than the checkpoint of `step`, with which a run goes on.
+
+    It is damaged, or was never finished: it must not count as one of those that are kept.
+    """
+    _remove(path for number, path in _files(folder) if number > step)
+
+
+def _files(folder: Path) -> list[tuple[int, Path]]:
+    """All files of checkpoints, their parts and digests, with their steps."""
+    named = [(_FILE.match(path.name), path) for path in folder.iterdir()]
+    return [(int(match[1]), path) for match, path in named if match]
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _no_room(folder: Path, step: int, payload: object, failure: OSError) -> DiagnosticError:

@@ -9,6 +9,7 @@ from sslang.ir.program import Program
 from sslang.ops.schedules import Clock, Schedule, value_at
 from sslang.train.memory import explaining_memory
 from sslang.train.options import RunOptions
+from sslang.train.out_of_range import naming_index
 from sslang.train.run import prepare
 
 
@@ -52,7 +53,7 @@ def dry_run(program: Program, options: RunOptions) -> Rehearsal:
         share=learner.share,
     ) as batches:  # fmt: skip
         batch = next(batches)
-        with explaining_memory(learner, batch, options.processes):
+        with naming_index(learner), explaining_memory(learner, batch, options.processes):
             report = learner.train_step(
                 batch.pixels, batch.sizes, index=batch.index, label=batch.label, batch=batch.rows
             )

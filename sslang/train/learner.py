@@ -222,6 +222,10 @@ class Learner:
             counts = tuple(rows * n for n in images.counts) if rows else None
         self._freeze(clock)
         self.own.take_gradients()
+        if self.shares_nets:
+            from sslang.emit.nets.sharded import forget_forwards
+
+            forget_forwards(self.method.nets)
         clip = self.recipe.clip
         if clip is not None:
             per_tensor = isinstance(clip, TensorNorm)
@@ -264,15 +268,16 @@ class Learner:
             "optimizer": state_of_optimizer(self.optimizer, self.own),
         }
 
-    def whole_state_dict(self) -> dict[str, Any]:
-        """The state with no tensor in pieces; called by all processes."""
-        state: dict[str, Any] = gathered(self.state_dict(), self.processes)
+    def whole_state_dict(self, *, everywhere: bool = True) -> dict[str, Any]:
+        """The state with no tensor in pieces, for all processes or the first; called by all."""
+        own = self.state_dict()
+        state: dict[str, Any] = gathered(own, self.processes, everywhere=everywhere)
         return state
 
-    def whole_nets(self) -> dict[str, Tensor]:
-        """The state of the nets with no tensor in pieces; called by all processes."""
+    def whole_nets(self, *, everywhere: bool) -> dict[str, Tensor]:
+        """The nets' state with no tensor in pieces, for the first process or all; called by all."""
         own = state_of_tensors(self.method.nets.state_dict())
-        nets: dict[str, Tensor] = gathered(own, self.processes)
+        nets: dict[str, Tensor] = gathered(own, self.processes, everywhere=everywhere)
         return nets
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

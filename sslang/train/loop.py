@@ -21,6 +21,7 @@ from sslang.train.finite import LossWatch
 from sslang.train.first_loss import first_loss
 from sslang.train.learner import Learner, StepReport
 from sslang.train.memory import explaining_memory
+from sslang.train.out_of_range import naming_index
 from sslang.train.skips import Skips
 from sslang.train.together import at_first, attempt, ended_elsewhere
 
@@ -138,7 +139,7 @@ class Loop:
         while True:
             assert batch is not None, "a failure to read one was raised"
             number = learner.step
-            with explaining_memory(learner, batch, self.processes):
+            with naming_index(learner), explaining_memory(learner, batch, self.processes):
                 report = learner.train_step(
                     batch.pixels,
                     batch.sizes,

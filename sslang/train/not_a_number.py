@@ -87,7 +87,7 @@ class Inquest:
         with self.batches(self.learner.step) as batches:
             while self.learner.step < step:
                 self._step(next(batches))
-        state = self.learner.whole_state_dict()
+        state = self.learner.whole_state_dict(everywhere=False)
         return at_first(self.processes, lambda: self._looked_at(step, state))
 
     def _looked_at(self, step: int, state: Mapping[str, Any]) -> Origin | None:

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from sslang.data.batches import Batches, Share
+from sslang.processes.shards import pieces_alone
 from sslang.track.recorder import Recorder
 from sslang.track.run_folder import RunFolder
 from sslang.train import artifacts, checkpoint
@@ -154,7 +155,8 @@ class Phase:
         }
         part = self._part()
         if part is not None:
-            self.writer.save(self.offset + self.learner.step, payload, part)
+            kept = payload if part.is_first else pieces_alone(payload)
+            self.writer.save(self.offset + self.learner.step, kept, part)
 
     def _part(self) -> checkpoint.Part | None:
         """Which part of a checkpoint this process writes, if any."""
@@ -181,6 +183,7 @@ class Phase:
         self.learner.load_state_dict(loaded.payload["learner"])
         self.interval.load(loaded.payload["interval"], self.learner.device)
         self.at_init = loaded.payload["at_init"]
+        loaded.payload.clear()  # as large as the learner, which has it all now
         for warning in loaded.warnings:
             self.shown.say(f"{warning.code}: {warning.message}; {warning.hint}")
         self.shown.say(f"goes on from step {loaded.step}")

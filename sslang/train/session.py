@@ -109,9 +109,10 @@ class Session:
             done = phase.train(at.loaded)
             if not done:
                 return Outcome(self.folder, False, stopper.exit_code)
-            nets = learner.whole_nets()
+            last = at.phase + 1 == len(self.program.phases)
+            nets = learner.whole_nets(everywhere=not last)
             results, encoder = phase.finish(nets)
-            if at.phase + 1 == len(self.program.phases):
+            if last:
                 return Outcome(self.folder, True, 0, results, encoder)
             carried = {**at.carried, **nets}
             at = Position(at.phase + 1, at.offset + learner.total_steps, carried, None)
@@ -143,6 +144,7 @@ class Session:
         resumed = None if at.loaded is None else at.loaded.step
         self.recorder = self._recorder(data, learner, resumed)
         if resumed is not None:
+            checkpoint.forget_after(self.folder.checkpoints, resumed)
             rows = [r for r in self.folder.metrics() if r.step == resumed]
             self.known = {(r.step, frozenset(r.metrics)) for r in rows}
 

@@ -54,6 +54,8 @@ loss = bank_info_nce(z, m, index, drawn, 0.1) - mean(dot(y, m[index]))""",
 i = draw_integers(6, below = dataset, per = step)
 loss = mean(log_sum_exp(concat([dot(z, m[index])[:, none], y @ m[i].T], axis = 1), axis = 1))""",
     # What an image gives is known to none before its embedding is.
+    "an index from the end": PLAIN + """
+loss = -mean(dot(z, m[index - 30]))""",
     "an index of embeddings": PLAIN + """
 nearest = argmax(stop_grad(z) @ stop_grad(y).T)
 loss = -mean(dot(z, m[argmax(stop_grad(y))])) - mean(dot(y, m[nearest]))""",
@@ -246,7 +248,7 @@ def test_of_a_repeated_index_the_highest_row_wins_wherever_it_is_held() -> None:
         assert torch.equal(torch.cat(made), expected), count
 
 
-@pytest.mark.parametrize("wrong", [11, -1])
+@pytest.mark.parametrize("wrong", [11, -12])
 def test_a_write_to_no_row_fails_at_all_processes(wrong: int) -> None:
     index, values = torch.tensor([2, wrong]), torch.ones(2, 3)
     for rank in range(3):
@@ -264,8 +266,11 @@ def _fetched(processes: Processes, folder: Path) -> None:
     index = asked[min(processes.rank, 2)]
     rows = processes.fetch(whole_[at.start : at.stop], index, 7)
     same = torch.equal(rows, whole_[index]) and rows.dtype == whole_.dtype
-    try:
-        processes.fetch(whole_[at.start : at.stop], torch.tensor([7, 3]), 7)
+    last = processes.fetch(whole_[at.start : at.stop], torch.tensor([-1, 0]), 7)
+    same = same and torch.equal(last, whole_[[-1, 0]])
+    wrong = [7, -8] if processes.rank == 1 else [2, 3]
+    try:  # of one process; all are told
+        processes.fetch(whole_[at.start : at.stop], torch.tensor(wrong), 7)
     except IndexError as error:
         same = same and str(error) == "an index names no row of 7"
     else:

@@ -353,23 +353,51 @@ def test_parts_of_two_saves_are_not_mixed(tmp_path: Path) -> None:
     assert "another save" in loaded.warnings[0].message
 
 
+def _files(folder: Path) -> list[str]:
+    return [name for name in _names(folder) if name.endswith(".pt")]
+
+
 def test_old_parts_and_leftovers_go(tmp_path: Path) -> None:
-    for step in (1, 2, 3):
+    """One more than two stays: whether the newest is whole, the next save knows."""
+    for step in (1, 2, 3, 4):
         _save_parts(tmp_path, step, 2)
-    names = [name for name in _names(tmp_path) if name.endswith(".pt")]
-    assert names == [
-        "step-00000002.part-2-of-2.pt", "step-00000002.pt",
-        "step-00000003.part-2-of-2.pt", "step-00000003.pt",
-    ]  # fmt: skip
-    for left in (".step-00000004.pt.tmp", ".step-00000004.part-2-of-2.pt.tmp",
-                 ".step-00000004.part-4-of-5.pt.tmp"):  # fmt: skip
-        (tmp_path / left).touch()
-    _save_parts(tmp_path, 4, 2, numbers=(1,))  # the second may be writing
-    assert [name for name in _names(tmp_path) if name.startswith(".")] == [
-        ".step-00000004.part-2-of-2.pt.tmp"
+    assert _files(tmp_path) == [
+        f"step-0000000{step}.{part}" for step in (2, 3, 4) for part in ("part-2-of-2.pt", "pt")
     ]
-    _save_parts(tmp_path, 4, 2, numbers=(2,))
+    assert len(_names(tmp_path)) == 2 * len(_files(tmp_path))
+    for left in (".step-00000005.pt.tmp", ".step-00000005.part-2-of-2.pt.tmp",
+                 ".step-00000005.part-4-of-5.pt.tmp"):  # fmt: skip
+        (tmp_path / left).touch()
+    _save_parts(tmp_path, 5, 2, numbers=(1,))  # the second may be writing
+    assert [name for name in _names(tmp_path) if name.startswith(".")] == [
+        ".step-00000005.part-2-of-2.pt.tmp"
+    ]
+    _save_parts(tmp_path, 5, 2, numbers=(2,))
     assert not [name for name in _names(tmp_path) if name.startswith(".")]
+
+
+def test_saves_that_are_cut_short_cost_no_whole_one(tmp_path: Path) -> None:
+    """A save ends after its first file; the run goes on from before it, and the next one does."""
+    for step in (10, 20):
+        _save_parts(tmp_path, step, 2)
+    _save_parts(tmp_path, 30, 2, numbers=(1,))
+    for cut in (25, 27, 23):
+        loaded = checkpoint.load_latest(tmp_path)
+        assert loaded is not None and loaded.step == 20
+        checkpoint.forget_after(tmp_path, loaded.step)
+        _save_parts(tmp_path, cut, 2, numbers=(1,))
+    checkpoint.forget_after(tmp_path, 20)
+    assert {name.partition(".")[0] for name in _names(tmp_path)} == {
+        "step-00000010", "step-00000020",
+    }  # fmt: skip
+
+
+def test_a_part_whose_first_file_was_never_written_goes(tmp_path: Path) -> None:
+    _save_parts(tmp_path, 10, 2)
+    _save_parts(tmp_path, 15, 2, numbers=(2,))
+    for step in (20, 30, 40):
+        _save_parts(tmp_path, step, 2)
+    assert not [name for name in _names(tmp_path) if name.startswith("step-00000015")]
 
 
 def test_a_part_alone_is_no_checkpoint(tmp_path: Path) -> None:

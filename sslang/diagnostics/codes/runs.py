@@ -265,4 +265,13 @@ recipe default : laptop { evaluate = accuracy() }
         arises="It arises from `sslang submit`, with Slurm's own words. `sinfo` lists what there "
         "is; `sslang submit --cluster local SPEC` starts the same job on this machine.",
     ),
+    Code(
+        "E729",
+        "an index outside of what it reads",
+        "A step reads or writes a row that a bank or another tensor does not have. Rows count from "
+        "0 to the size less 1, and negative ones from the end. An index that is computed, such as "
+        "`index + 1`, may leave that range in any step.",
+        arises="It arises at a step. Draw the index with `below` the size, or compute it so that "
+        "it stays within, then begin anew with `sslang run SPEC`.",
+    ),
 )

@@ -86,3 +86,24 @@ def gathered_parameters(nets: nn.Module) -> Iterator[None]:
         for unit in units:
             unit.reshard()
             unit.set_reshard_after_forward(True, recurse=False)
+        forget_forwards(nets)
+
+
+def forget_forwards(nets: nn.Module) -> None:
+    """Clear what FSDP2 notes of every forward, and itself clears in a backward alone.
+
+    Averages, fixed nets and evaluation have none, so that the notes would grow with every step.
+    """
+    for unit in nets.modules():
+        if isinstance(unit, FSDPModule):
+            state: Any = unit._get_fsdp_state()  # there is no public way
+            state._comm_ctx.post_forward_order.clear()
+            for group in _groups(state):
+                group._post_forward_indices.clear()
+
+
+def _groups(state: Any) -> list[Any]:
+    """The parameter groups of a unit: before torch 2.14 it has one, or none."""
+    if hasattr(state, "_fsdp_param_groups"):
+        return list(state._fsdp_param_groups)
+    return [state._fsdp_param_group] if state._fsdp_param_group is not None else []

@@ -114,7 +114,7 @@ def _fetch(
     count = min(askers * prod(shape), processes * total)
     what = f"{bank.name}[{index.name}]"
     yield Message("exchange", f"how many rows of {what} are whose", False,
-                  (processes, processes), 8 * processes**2)  # fmt: skip
+                  (processes, processes, 2), 16 * processes**2)  # fmt: skip
     yield Message("exchange", f"the index of {what}", False, (count,), 8 * count, at_most=True)
     yield Message(
         "exchange", f"rows of {what}", False, (count, *row),

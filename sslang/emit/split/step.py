@@ -76,6 +76,7 @@ class SplitStep:
         self.channels_last = channels_last
         self.precision = precision
         self._compiled: dict[int, Callable[..., Any]] = {}
+        self.together = any(place_of(p) is not None for p in method.nets.parameters())
         set_processes(method.nets, processes)
         whole = frozenset() if micro_batch is None else limits.whole
         splits = [partition(graph, whole, frozenset(method.banks)) for graph in method.graphs]
@@ -135,10 +136,14 @@ class _Run:
         return Part(self.step.processes, self.images.counts, start, rows, self.like, self.sizes)
 
     def parts(self) -> list[Part]:
-        """The micro-batches."""
-        if self.step.micro_batch is None or self.rows <= self.step.micro_batch:
+        """The micro-batches.
+
+        Where the processes make nets whole together, all have as many, some without rows.
+        """
+        rows = max(self.images.counts) if self.step.together else self.rows
+        if self.step.micro_batch is None or rows <= self.step.micro_batch:
             return [self.part]
-        parts = -(-self.rows // self.step.micro_batch)
+        parts = -(-rows // self.step.micro_batch)
         found, start = [], self.start
         for rows in shares(self.rows, parts, self.step.unit):
             found.append(self._part(start, rows))
