@@ -197,7 +197,10 @@ class Machine:
     def _written(self, state: str, write: Write, old: Tensor, known: dict[str, Any]) -> Tensor:
         value: Tensor = known[write.value]
         if write.index is not None:
-            return old.index_put((known[write.index],), value)
+            index: Tensor = known[write.index]
+            if ((index < -len(old)) | (index >= len(old))).any():
+                raise NotInterpreted(f"`{state}` is written in rows that it does not have")
+            return old.index_put((index,), value)
         plan = next(p for p in self.excerpt.states if p.name == state)
         if plan.kind == "queue":
             return torch.cat([old, value])[-len(old) :]

@@ -190,6 +190,14 @@ def test_a_loss_that_reads_pixels_is_not_computed() -> None:
     assert "`pixels`" in verdict.reason or "beside embeddings" in verdict.reason
 
 
+def test_a_bank_that_is_written_beyond_its_rows_is_not_tried() -> None:
+    path = ROOT / "specs" / "instdisc.ssl"
+    text = path.read_text().replace("memory[index] <-", "memory[index + 1] <-")
+    verdict = probe_numbers(load_source(Source(path.name, text)))
+    assert verdict.outcome == "undecided"
+    assert verdict.reason == "`memory` is written in rows that it does not have"
+
+
 def test_a_loss_too_large_is_not_tried(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing, "LARGEST", 5)
     verdict = probe(program(CONTRAST))
