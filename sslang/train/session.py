@@ -60,6 +60,9 @@ class Session:
     recorder: Recorder | None = None
     known: Set[tuple[int, frozenset[str]]] = frozenset()
 
+    def __post_init__(self) -> None:
+        self.writer = CheckpointWriter(self.folder.checkpoints)
+
     def run(self, at: Position, data: Data, learner: Learner) -> Outcome:
         """Train from `at` to the end, or to where the user or the system stops it."""
         processes, folder = self.options.processes, self.folder
@@ -71,10 +74,9 @@ class Session:
                 stopping = Stopping(self.options.save_every, alone=processes.alone)
                 stopper = ending.enter_context(stopping)
                 shown = ending.enter_context(self._display())
-                writer = CheckpointWriter(self.folder.checkpoints)
-                ending.callback(writer.close)
+                ending.callback(self.writer.close)
                 try:
-                    outcome = self._phases(at, data, learner, stopper, shown, writer)
+                    outcome = self._phases(at, data, learner, stopper, shown)
                 except Interrupted:
                     outcome = Outcome(folder, False, AGAIN)
             status = "FINISHED" if outcome.finished else "KILLED"
@@ -94,18 +96,12 @@ class Session:
         return display(self.folder.log_path, quiet=quiet, verbose=verbose)
 
     def _phases(
-        self,
-        at: Position,
-        data: Data,
-        learner: Learner,
-        stopper: Stopping,
-        shown: Quiet,
-        writer: CheckpointWriter,
+        self, at: Position, data: Data, learner: Learner, stopper: Stopping, shown: Quiet
     ) -> Outcome:
         if at.loaded is None and self.recorder is not None:
             artifacts.write_specs(self.folder, self.recorder)
         while True:
-            phase = self._phase(at, data, learner, stopper, shown, writer)
+            phase = self._phase(at, data, learner, stopper, shown)
             done = phase.train(at.loaded)
             if not done:
                 return Outcome(self.folder, False, stopper.exit_code)
@@ -123,19 +119,13 @@ class Session:
         return at_all(options.processes, lambda: self.prepare(program, options, at.carried))
 
     def _phase(
-        self,
-        at: Position,
-        data: Data,
-        learner: Learner,
-        stopper: Stopping,
-        shown: Quiet,
-        writer: CheckpointWriter,
+        self, at: Position, data: Data, learner: Learner, stopper: Stopping, shown: Quiet
     ) -> Phase:
         name = learner.program.phase if at.phase else ""  # the first phase needs no name
         written: Log = Unwritten() if self.recorder is None else self.recorder
         log = PhaseLog(written, at.offset, f"{name}/" if name else "", self.known)
         return Phase(
-            name, self.folder, self.options, data, learner, self.recorder, writer, log, shown,
+            name, self.folder, self.options, data, learner, self.recorder, self.writer, log, shown,
             stopper, at.offset, at.carried, len(self.program.phases) > 1,
         )  # fmt: skip
 

@@ -97,7 +97,8 @@ def forget_forwards(nets: nn.Module) -> None:
     for unit in nets.modules():
         if isinstance(unit, FSDPModule):
             state: Any = unit._get_fsdp_state()  # there is no public way
-            state._comm_ctx.post_forward_order.clear()
+            if hasattr(state._comm_ctx, "post_forward_order"):  # it has been applied
+                state._comm_ctx.post_forward_order.clear()
             for group in _groups(state):
                 group._post_forward_indices.clear()
 
