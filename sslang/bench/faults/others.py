@@ -35,14 +35,19 @@ def out_of_memory(bench: Bench) -> Row:
                    f"stopped with {ended.codes()}")  # fmt: skip
 
 
+_LONGER = "length=1200 steps"  # than who goes on waits for what a killed run has left
+
+
 def two_in_one_folder(bench: Bench) -> Row:
-    trial = bench.trial("two")
+    trial = bench.trial("two", _LONGER)
     process = trial.begin(save_every=60.0)
     folder = process.at_step(0)
     second = trial.resume(folder)
     ended = process.end()
     if ended.code != 0:
         raise UnexpectedError(f"the first run failed: {ended.said[-300:]}")
-    same = outcome(folder) == bench.undisturbed()
+    if second.code == 0:
+        raise UnexpectedError("the second run was not refused")
+    same = outcome(folder) == bench.undisturbed(*trial.arguments)
     happened = f"the second was refused with {second.codes()}, the first went on to its end"
     return Row("two runs in one folder", happened, f"{second.code}; {ended.code}", 0, same)
