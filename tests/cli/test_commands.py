@@ -96,7 +96,7 @@ def test_show_says_how_a_large_bank_is_shared() -> None:
     assert "part.fetch(memory, columns, rows = 200000)" in code
     told = call("show", spec, "--communication", *large).stdout
     assert "rows of memory[columns] [at most 16416 x 128]" in told
-    assert "sends at most 7,180,628 bytes\n" in told
+    assert "sends at most 7,180,660 bytes\n" in told
     assert "at most" not in call("show", spec, "--communication").stdout
 
 
