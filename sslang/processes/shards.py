@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -63,16 +63,26 @@ def place_of(tensor: Tensor) -> Rows | None:
     return found
 
 
-class Pieces(ABC):
-    """All rows of a tensor, kept in pieces."""
+@dataclass(frozen=True)
+class Pieces:
+    """All rows of a tensor of `total` rows, in one piece of each of the processes that held it."""
 
-    @abstractmethod
+    total: int
+    pieces: Sequence[Tensor]
+
     def rows(self, start: int, stop: int) -> Tensor:
         """Rows `start` .. `stop`."""
+        found = [self.pieces[0][:0]]  # no rows have a width, too
+        for number, piece in enumerate(self.pieces):
+            place = rows_of(self.total, number, len(self.pieces))
+            low, high = max(start, place.start), min(stop, place.stop)
+            if low < high:
+                found.append(piece[low - place.start : high - place.start])
+        return torch.cat(found)
 
-    @abstractmethod
     def whole(self) -> Tensor:
         """All of them."""
+        return self.rows(0, self.total)
 
 
 def replaced(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from sslang.diagnostics import Diagnostic, DiagnosticError
-from sslang.processes.shards import Piece, Pieces, replaced, rows_of
+from sslang.processes.shards import Piece, Pieces, replaced
 from sslang.track.files import sync_directory, write_atomic
 from sslang.train.leaves import tensors_in
 
@@ -38,7 +38,7 @@ _NAME = re.compile(r"step-(\d{8,})\.pt")
 _PART = re.compile(r"\.part-(\d+)-of-(\d+)\.pt")  # within the name of a file, or of its digest
 _FILE = re.compile(r"step-(\d{8,})\.")
 _PASSED_OVER = "the one before it is used; a run that goes on from there removes this one"
-_PIECE = "\0piece"  # no name of a tensor or a setting
+_PIECE = "\0piece "  # no text of a run has a NUL
 # Subclasses are not plain: numpy's float64 is a float, and loading refuses it.
 _PLAIN = (bool, int, float, str, bytes, type(None), torch.Tensor, torch.nn.Parameter)
 
@@ -123,7 +123,7 @@ def _content(step: int, payload: dict[str, Any], part: Part) -> dict[str, Any]:
         if not isinstance(item, Piece):
             return item
         pieces.append((item.at.total, item.tensor))
-        return {_PIECE: len(pieces) - 1}
+        return f"{_PIECE}{len(pieces) - 1}"
 
     named = replaced(payload, change)
     return {
@@ -143,31 +143,21 @@ def load(path: Path) -> Loaded:
     number, count, name = content.get("part", [1, 1, ""])
     if number != 1:
         raise _damaged(path, "it is a part of a checkpoint, not its first file")
-    pieces = [content.get("pieces", [])]
+    pieces: list[list[tuple[int, Tensor]]] = [content.get("pieces", [])]
     for other in range(2, count + 1):
-        file = _part_path(path, other, count)
+        file = _path(path.parent, content["step"], Part(other, count))
         found = _read(file, mapped=True)
         if found["part"] != [other, count, name]:
             raise _damaged(file, "it comes from another save than the others")
         pieces.append(found["pieces"])
-    return Loaded(path, content["step"], _in_pieces(content["payload"], pieces))
 
+    def change(item: Any) -> Any:
+        if not isinstance(item, str) or not item.startswith(_PIECE):
+            return item
+        at = int(item.removeprefix(_PIECE))
+        return Pieces(pieces[0][at][0], [each[at][1] for each in pieces])
 
-def _part_path(path: Path, number: int, count: int) -> Path:
-    """The file of a part, beside the first one."""
-    return path.with_name(f"{path.name.removesuffix('.pt')}.part-{number}-of-{count}.pt")
-
-
-def _in_pieces(value: Any, parts: list[list[tuple[int, Tensor]]]) -> Any:
-    """A payload with its pieces in their places; `parts` are those of each file."""
-    if type(value) is dict and set(value) == {_PIECE}:
-        number = value[_PIECE]
-        return _Kept(parts[0][number][0], [pieces[number][1] for pieces in parts])
-    if isinstance(value, dict):
-        return type(value)((key, _in_pieces(item, parts)) for key, item in value.items())
-    if type(value) in (list, tuple):
-        return type(value)(_in_pieces(item, parts) for item in value)
-    return value
+    return Loaded(path, content["step"], replaced(content["payload"], change))
 
 
 def _read(path: Path, *, mapped: bool = False) -> dict[str, Any]:
@@ -186,25 +176,6 @@ def _read(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
         raise _damaged(path, f"{error}".partition("\n")[0]) from error
     return content
-
-
-class _Kept(Pieces):
-    """A tensor of which each file of a checkpoint has some rows."""
-
-    def __init__(self, total: int, pieces: list[Tensor]) -> None:
-        self._total, self._pieces = total, pieces
-
-    def rows(self, start: int, stop: int) -> Tensor:
-        found = [self._pieces[0][:0]]  # no rows have a width, too
-        for number, piece in enumerate(self._pieces):
-            place = rows_of(self._total, number, len(self._pieces))
-            low, high = max(start, place.start), min(stop, place.stop)
-            if low < high:
-                found.append(piece[low - place.start : high - place.start])
-        return torch.cat(found)
-
-    def whole(self) -> Tensor:
-        return self.rows(0, self._total)
 
 
 def load_latest(folder: Path) -> Loaded | None:

@@ -232,8 +232,8 @@ def _what_fits(
     free = f"{_size(room)} are free without the step"
     limits = limits_of(learner.method.graphs, learner.method.nets)
     if not processes.alone and micro_batch_problem(limits, limits.unit, rows) is None:
-        rows_ = max(limits.unit, rows // 4)
-        wanted = rows_ // limits.unit * limits.unit if learner.shares_nets else "auto"
+        quarter = max(limits.unit, rows // 4 // limits.unit * limits.unit)
+        wanted = quarter if learner.shares_nets else "auto"
         return f"{free}: go on with --resume and --micro-batch {wanted}, or with more --processes"
     fits = 0 if per_row is None else min(int(_SAFE * room / per_row), rows - 1)
     if fits < 2:
