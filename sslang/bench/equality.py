@@ -219,7 +219,7 @@ def learn(
         processes=processes,
         micro_batch=None if split.parts == 1 else -(-rows // split.parts),
         shard_nets=0 if split.shard else None,
-        shard_banks=0 if split.shard else SHARD_BYTES,
+        shard_states=0 if split.shard else SHARD_BYTES,
     )
     losses: list[Tensor] = []
     with Batches(

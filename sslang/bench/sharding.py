@@ -63,10 +63,10 @@ def _measured(title: str, processes: Processes) -> dict[str, object]:
     program = sslang.load(f"specs/{spec}.ssl", None, overrides)
     nets = what == "nets"
     ways = [
-        Learner(program, images=images, processes=processes, shard_banks=WHOLE),
+        Learner(program, images=images, processes=processes, shard_states=WHOLE),
         Learner(
             program, images=images, processes=processes,
-            shard_nets=UNIT_BYTES if nets else None, shard_banks=WHOLE if nets else SHARD_BYTES,
+            shard_nets=UNIT_BYTES if nets else None, shard_states=WHOLE if nets else SHARD_BYTES,
         ),
     ]  # fmt: skip
     times = []

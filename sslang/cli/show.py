@@ -92,14 +92,14 @@ def _text(program: Program, stage: str, dims: Mapping[str, int], processes: int)
 
     if stage == "ir" and processes == 1:
         return graph_text(optimise(program.step))
-    from sslang.emit.sharding import sharded_banks
+    from sslang.emit.sharding import sharded_states
     from sslang.processes.group import Processes
 
     group = Processes(0, processes)
     if stage == "ir":
         step = optimise(program.step)
-        banks = sharded_banks(program, [step], dims, group)
-        return graph_text(_partition(step, frozenset(banks)).graph)
+        shared = sharded_states(program, [step], dims, group)
+        return graph_text(_partition(step, frozenset(shared)).graph)
     from sslang.emit.method import Method
     from sslang.emit.printed import printed
 
@@ -109,7 +109,7 @@ def _text(program: Program, stage: str, dims: Mapping[str, int], processes: int)
     if processes > 1:
         from sslang.emit.split.code import emit_split
 
-        split = _partition(method.graphs[-1], frozenset(method.banks))
+        split = _partition(method.graphs[-1], frozenset(method.shared))
         code = emit_split(split, method.nets, method.dims)
         stages = [printed(c) for stage in code.stages for c in (stage.views, stage.step)]
         fetch = [] if code.fetch is None else [printed(code.fetch)]

@@ -15,9 +15,10 @@ from sslang.emit import draws
 from sslang.emit.building import average_of, build_nets, freeze
 from sslang.emit.graph import Emitted, ValueDraw, emit_step, emit_views
 from sslang.emit.nets.norms import commit_statistics, discard_statistics
-from sslang.emit.sharding import SHARD_BYTES, sharded_banks
+from sslang.emit.sharding import SHARD_BYTES, sharded_states
 from sslang.emit.states import (
     Weight,
+    append_own_rows,
     append_rows,
     initial_value,
     scatter_own_rows,
@@ -50,7 +51,7 @@ class Method(nn.Module):
 
     `dims` are the sizes that the data decide (`dataset`, `classes`); `weights` are parameters and
     buffers of nets to begin with, by name: those of earlier phases. Of several `processes` each
-    has its own rows of the `banks` that take at least `shard_bytes` and are read by index alone.
+    has its own rows of the states that they share: those in `shared`, of at least `shard_bytes`.
     """
 
     def __init__(
@@ -71,10 +72,11 @@ class Method(nn.Module):
         self.seed = seed
         self.dims = dict(dims or {})
         self.graph = optimise(program.step, passes)
-        self.banks = sharded_banks(program, self.graphs, self.dims, processes, shard_bytes)
+        self.processes = processes
+        self.shared = sharded_states(program, self.graphs, self.dims, processes, shard_bytes)
         self.nets = build_nets(program, seed, self.dims, weights or {}, dtype)
         for state in program.states:
-            value = initial_value(state, seed, self.dims, self.banks.get(state.name))
+            value = initial_value(state, seed, self.dims, self.shared.get(state.name))
             self.register_buffer(_buffer(state.name), value)
             if state.starts_empty:
                 filled = torch.zeros((), dtype=torch.long)
@@ -126,7 +128,7 @@ class Method(nn.Module):
 
         `inputs` are the `index` and the `label` of each row, where the step reads them.
         """
-        assert not self.banks, "a step on shared banks is computed in parts"
+        assert not self.shared, "a step on shared states is computed in parts"
         at = 0 if clock.step == 0 else -1
         code = self.step_codes[at]
         values = self._arguments(code, views[0], clock, inputs or {})
@@ -175,16 +177,19 @@ class Method(nn.Module):
         commit_statistics(self.nets)
 
     def _write(self, plan: StatePlan, value: Tensor, index: Tensor | None) -> None:
-        state = getattr(self, _buffer(plan.name))
-        if index is not None and plan.name in self.banks:
-            scatter_own_rows(state, self.banks[plan.name], index, value)
+        state, own = getattr(self, _buffer(plan.name)), self.shared.get(plan.name)
+        if index is not None and own is not None:
+            scatter_own_rows(state, own, index, value)
         elif index is not None:
             scatter_rows(state, index, value)
         elif plan.kind == "queue":
-            append_rows(state, value)
+            if own is not None:
+                append_own_rows(state, own, value, self.processes)
+            else:
+                append_rows(state, value)
             if plan.starts_empty:
                 filled = getattr(self, _buffer(plan.name, "filled"))
-                filled.add_(len(value)).clamp_(max=len(state))
+                filled.add_(len(value)).clamp_(max=self._length(plan.name))
         else:
             state.copy_(value)
 
@@ -227,22 +232,33 @@ class Method(nn.Module):
     @property
     def sharded(self) -> Mapping[str, Rows]:
         """The rows that this process holds of tensors of the `state_dict`, where not all."""
-        return {_buffer(name): rows for name, rows in self.banks.items()}
+        return {_buffer(name): rows for name, rows in self.shared.items()}
 
     def state(self, name: str) -> Tensor:
         """A state as it is read: of a queue the rows, oldest first, and none while it fills.
 
-        Of a bank that the processes share, the rows of this one.
+        Of one that the processes share, the rows of this one.
         """
         tensor = getattr(self, _buffer(name))
         assert isinstance(tensor, Tensor)
+        return tensor[:0] if self._is_filling(name) else tensor
+
+    def rows(self, name: str) -> int:
+        """The rows of a state as it is read, of all processes."""
+        return 0 if self._is_filling(name) else self._length(name)
+
+    def _is_filling(self, name: str) -> bool:
         filled = getattr(self, _buffer(name, "filled"), None)
         if filled is None or name in self._full:
-            return tensor
-        if int(filled) < len(tensor):
-            return tensor[:0]
+            return False
+        if int(filled) < self._length(name):
+            return True
         self._full.add(name)
-        return tensor
+        return False
+
+    def _length(self, name: str) -> int:
+        own = self.shared.get(name)
+        return len(getattr(self, _buffer(name))) if own is None else own.total
 
     def load_state_dict(self, *given: Any, **named: Any) -> Any:
         self._full.clear()

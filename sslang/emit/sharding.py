@@ -1,4 +1,4 @@
-"""Which banks of a step the processes share, so that each holds some rows of them."""
+"""Which states of a step the processes share, so that each holds some rows of them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from math import prod
 
 from sslang.emit.states import size_of
 from sslang.ir.graph import Graph
-from sslang.ir.partition import read_by_index, reads
+from sslang.ir.partition import read_in_parts, reads
 from sslang.ir.program import Program, StatePlan
 from sslang.processes.group import Processes
 from sslang.processes.shards import Rows, rows_of
 
-SHARD_BYTES = 64 * 2**20  # a smaller bank is not worth its messages
+SHARD_BYTES = 64 * 2**20  # a smaller state is not worth its messages
 _BYTES = 4  # of a float32
 
 
-def sharded_banks(
+def sharded_states(
     program: Program,
     graphs: Iterable[Graph],
     dims: Mapping[str, int],
     processes: Processes,
     least: int = SHARD_BYTES,
 ) -> dict[str, Rows]:
-    """Banks of at least `least` bytes, each with the rows that this process holds.
+    """Banks and queues of at least `least` bytes, each with the rows that this process holds.
 
-    All that reads them, in the `graphs` of the step and in the features, reads by index.
+    All that reads them, in the `graphs` of the step, reads in parts; features do not read them.
     """
     if processes.alone:
         return {}
@@ -40,11 +40,11 @@ def sharded_banks(
 
 
 def _can_be_sharded(plan: StatePlan, program: Program, graphs: list[Graph]) -> bool:
-    if plan.kind != "bank" or plan.latched:
+    if plan.kind not in ("bank", "queue") or plan.latched:
         return False
     written = [graph.writes[plan.name] for graph in graphs if plan.name in graph.writes]
-    if any(write.index is None for write in written):
+    if plan.kind == "bank" and any(write.index is None for write in written):
         return False
     if program.features is not None and reads(program.features, plan.name):
         return False
-    return all(read_by_index(graph, plan.name) for graph in graphs)
+    return all(read_in_parts(graph, plan.name) for graph in graphs)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from sslang.emit import draws
 from sslang.ir.program import StatePlan
-from sslang.processes.shards import Rows
+from sslang.processes.group import Processes
+from sslang.processes.shards import Rows, rows_of
 from sslang.types import Dim, Size
 
 
@@ -90,6 +91,33 @@ def append_rows(queue: Tensor, rows: Tensor) -> None:
     if len(entering) < len(queue):
         queue[: -len(entering)] = queue[len(entering) :].clone()
     queue[-len(entering) :] = entering
+
+
+def append_own_rows(queue: Tensor, at: Rows, rows: Tensor, processes: Processes) -> None:
+    """`append_rows` to a queue of which `queue` has the rows `at`; others' rows move up to here."""
+    entering = rows.to(queue.dtype)[-at.total :]
+    count = len(entering)
+    owners = [rows_of(at.total, rank, processes.count) for rank in range(processes.count)]
+    moving = [incoming(owner, count) for owner in owners]
+    sent = [queue[_within(low, high, at)] for low, high in moving]
+    low, high = moving[processes.rank]
+    lengths = [min(high, o.stop) - max(low, o.start) for o in owners]
+    shapes = [(max(length, 0), *queue.shape[1:]) for length in lengths]
+    arriving = processes.swap(sent, shapes)
+    new = slice(max(at.start + count - at.total, 0), max(at.stop + count - at.total, 0))
+    queue.copy_(torch.cat([queue[count:], *arriving, entering[new]]))
+
+
+def incoming(at: Rows, count: int) -> tuple[int, int]:
+    """From where to where the rows of others are that move to `at` if all move up by `count`."""
+    low = min(max(at.start + count, at.stop), at.total)
+    return low, max(low, min(at.stop + count, at.total))
+
+
+def _within(low: int, high: int, at: Rows) -> slice:
+    """Rows `low` .. `high` as far as they are in `at`, counted from its first."""
+    first = max(low, at.start) - at.start
+    return slice(first, max(first, min(high, at.stop) - at.start))
 
 
 def scatter_rows(bank: Tensor, index: Tensor, rows: Tensor) -> None:

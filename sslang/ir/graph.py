@@ -35,8 +35,10 @@ OWN_ROWS = "own_rows"  # of a value that all have, the rows of this part
 ENTER = "enter"  # a value that all have, used by a part: gradients of all parts add up
 TOTAL = "total"  # the sum over all parts
 ONCE = "once"  # of a trained value that all use alike, the gradient counts once
-FETCH = "fetch"  # of a bank whose rows the processes share, those that an index names
-CROSSINGS = frozenset((GATHER_ROWS, OWN_ROWS, ENTER, TOTAL, ONCE, FETCH))
+ASK = "ask"  # who has which of the rows that an index names
+FETCH = "fetch"  # of a state whose rows the processes share, those that are asked for
+PRODUCT = "product"  # x @ state.T of a state whose rows the processes share
+CROSSINGS = frozenset((GATHER_ROWS, OWN_ROWS, ENTER, TOTAL, ONCE, ASK, FETCH, PRODUCT))
 
 
 @dataclass(frozen=True)

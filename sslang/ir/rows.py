@@ -45,7 +45,7 @@ def _of(node: Node, rows: list[Rows], types: list[Type]) -> Rows:
             return Rows.OTHER  # written from the rows of earlier batches
         case "apply" | "member" | "field" | "permute_rows" | "unpermute_rows":
             return max(rows)
-        case "gather_rows" | "total" | "fetch":
+        case "gather_rows" | "total" | "ask" | "fetch" | "product":
             return Rows.OTHER
         case "own_rows" | "enter" | "once":
             return max(rows)

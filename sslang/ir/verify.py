@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from sslang.ir.graph import (
     APPLY,
+    CROSSINGS,
     DRAW,
-    ENTER,
-    FETCH,
     FIELD,
-    GATHER_ROWS,
     IMAGE,
     INPUT,
     LATCH,
     MEMBER,
-    ONCE,
-    OWN_ROWS,
     PERMUTATION,
     PERMUTE,
     READ,
     SCHEDULE,
     SIZE,
-    TOTAL,
     UNPERMUTE,
     WEIGHT,
     Graph,
@@ -31,7 +26,7 @@ from sslang.types.dims import scale
 
 _OWN = frozenset((
     IMAGE, INPUT, DRAW, APPLY, MEMBER, FIELD, PERMUTATION, PERMUTE, UNPERMUTE, READ, LATCH,
-    WEIGHT, SCHEDULE, SIZE, GATHER_ROWS, OWN_ROWS, ENTER, TOTAL, ONCE, FETCH,
+    WEIGHT, SCHEDULE, SIZE,
 ))  # fmt: skip
 
 
@@ -41,7 +36,7 @@ def verify(graph: Graph) -> None:
     for node in graph.nodes:
         assert node.name.isidentifier(), f"`{node.name}` is no identifier"
         assert node.name not in types, f"two nodes are called `{node.name}`"
-        assert node.op in _OWN or node.op in PRIMITIVES, f"unknown op `{node.op}`"
+        assert node.op in _OWN | CROSSINGS or node.op in PRIMITIVES, f"unknown op `{node.op}`"
         for name in node.references:
             assert name in types, f"`{node.name}` uses `{name}` before it is made"
         if node.op == FIELD:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -93,15 +94,24 @@ class Processes:
         back[by_sender] = np.arange(len(by_sender))
         return found[torch.from_numpy(back).to(rows.device)]
 
-    def fetch(self, own: Tensor, index: Tensor, total: int) -> Tensor:
-        """The rows [*index.shape, ...] that `index` names of a tensor of `total` rows.
+    def swap(self, sent: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+        """A tensor for each process, for one from each, whose `shapes` this process knows."""
+        sizes = [prod(shape) for shape in shapes]
+        leaving = torch.cat([t.reshape(-1) for t in sent])
+        found = leaving.new_empty(sum(sizes))
+        dist.all_to_all_single(found, leaving, sizes, [t.numel() for t in sent])
+        return [
+            part.view(shape) for part, shape in zip(torch.split(found, sizes), shapes, strict=True)
+        ]
 
-        Each process holds those of `rows_of`, this one `own`, and asks for what it wants by an
-        index of its own, negative ones from the end. A row that it names more than once comes
-        once. No gradient passes. Raises IndexError at all processes for what is no row at one.
+    def ask(self, index: Tensor, total: int) -> Asked:
+        """Tell the owners which rows of tensors of `total` rows this process wants.
+
+        Each process holds those of `rows_of`, and asks by an index of its own, negative ones from
+        the end. Raises IndexError at all processes for what is no row at one.
         """
         if self.alone:
-            return own[index]
+            return Asked(index, index, [], [])
         index = torch.where(index < 0, index + total, index)
         wrong = ((index < 0) | (index >= total)).any()
         wanted, places = torch.unique(index.clamp(0, total - 1), return_inverse=True)
@@ -116,10 +126,19 @@ class Processes:
             raise IndexError(f"an index names no row of {total}")
         named = wanted.new_empty(sum(to_each))
         dist.all_to_all_single(named, wanted, to_each, from_each)
-        sent = own.detach()[named - at[self.rank].start]
-        found = own.new_empty((len(wanted), *own.shape[1:]))
-        dist.all_to_all_single(found, sent, from_each, to_each)
-        return found[places]
+        return Asked(places, named - at[self.rank].start, from_each, to_each)
+
+    def fetch(self, own: Tensor, asked: Asked) -> Tensor:
+        """The rows [*index.shape, ...] that were asked for, of a tensor of which this has `own`.
+
+        A row that an index names more than once comes once. No gradient passes.
+        """
+        if self.alone:
+            return own[asked.places]
+        sent = own.detach()[asked.named]
+        found = own.new_empty((sum(asked.from_each), *own.shape[1:]))
+        dist.all_to_all_single(found, sent, asked.from_each, asked.to_each)
+        return found[asked.places]
 
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Each tensor becomes its sum over the processes, in place; one message a dtype."""
@@ -155,6 +174,20 @@ class Processes:
     def barrier(self) -> None:
         """Wait for all."""
         self.largest(0)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What processes want of each other's rows.
+
+    Of the rows that come, sorted and each once, `from_each` so many, `places` [*index.shape] names
+    those of the index; `named` are this process's rows that it sends, `to_each` so many.
+    """
+
+    places: Tensor
+    named: Tensor
+    from_each: list[int]
+    to_each: list[int]
 
 
 ALONE = Processes()

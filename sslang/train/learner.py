@@ -59,8 +59,8 @@ class Learner:
     over micro-batches of `micro_batch` images. Neither changes what is computed; DiagnosticError
     E740-E743 where the spec does not allow it. With `shard_nets`, the processes hold the parameters
     of nets, their gradients and the optimizer's state together (FSDP2), and layers of at least so
-    many bytes are made whole one at a time. Banks of at least `shard_banks` bytes that are read by
-    index alone are held together in any case.
+    many bytes are made whole one at a time. Banks and queues of at least `shard_states` bytes
+    that are read by index, or in a product `x @ state.T`, are held together in any case.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Learner:
         processes: Processes = ALONE,
         micro_batch: int | None = None,
         shard_nets: int | None = None,
-        shard_banks: int = SHARD_BYTES,
+        shard_states: int = SHARD_BYTES,
     ) -> None:
         recipe = program.spec.recipe
         assert recipe is not None, "the program has no recipe"
@@ -94,7 +94,7 @@ class Learner:
         dims = {"dataset": images} | ({} if classes is None else {"classes": classes})
         self.method = Method(
             program, seed, dims=dims, weights=weights, passes=passes, device=device, dtype=dtype,
-            processes=processes, shard_bytes=shard_banks,
+            processes=processes, shard_bytes=shard_states,
         )  # fmt: skip
         self.method.train()
         self.processes = processes
@@ -125,7 +125,7 @@ class Learner:
     @property
     def in_pieces(self) -> bool:
         """Whether the processes hold some tensor of the state together."""
-        return self.shares_nets or bool(self.method.banks)
+        return self.shares_nets or bool(self.method.shared)
 
     @contextmanager
     def whole(self) -> Iterator[None]:

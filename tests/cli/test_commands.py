@@ -88,12 +88,12 @@ def test_show_takes_overrides() -> None:
 def test_show_says_how_a_large_bank_is_shared() -> None:
     spec = str(ROOT / "specs/instdisc.ssl")
     large = ("--processes", "2", "--images", "200000")
-    fetch = "gather = fetch(memory, columns, rows=dataset)"
+    fetch = "gather = fetch(memory, ask_columns)"
     assert fetch in call("show", spec, "--stage", "ir", *large).stdout
     assert fetch not in call("show", spec, "--stage", "ir", "--processes", "2").stdout
     assert fetch not in call("show", spec, "--stage", "ir", "--images", "200000").stdout
     code = call("show", spec, "--stage", "torch", *large).stdout
-    assert "part.fetch(memory, columns, rows = 200000)" in code
+    assert "part.fetch(memory, ask_columns)" in code
     told = call("show", spec, "--communication", *large).stdout
     assert "rows of memory[columns] [at most 16416 x 128]" in told
     assert "sends at most 7,180,660 bytes\n" in told

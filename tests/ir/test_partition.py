@@ -6,7 +6,7 @@ import pytest
 
 from sslang.api import load_source
 from sslang.diagnostics import Source
-from sslang.ir.graph import CROSSINGS, FETCH
+from sslang.ir.graph import ASK, CROSSINGS, FETCH, PRODUCT
 from sslang.ir.partition import (
     Local,
     Partition,
@@ -15,7 +15,7 @@ from sslang.ir.partition import (
     Whole,
     is_affine,
     partition,
-    read_by_index,
+    read_in_parts,
     reads,
 )
 from sslang.ir.verify import verify
@@ -130,13 +130,48 @@ def test_rows_of_a_sharded_bank_are_fetched(index: str, placement: Placement, ea
     body = f"{BANK}i = {index}\nloss = mean(dot(p, m[index])) - mean(m[i] ** 2)"
     found = split(body, frozenset({"m"}))
     assert found.placed["m"] == Sharded()
-    fetches = {n.references[1]: n for n in found.graph.nodes if n.op == FETCH}
-    node = next(n for by, n in fetches.items() if (by == "index") == (index == "index"))
+    fetches = {
+        found.graph.node(n.references[1]): n for n in found.graph.nodes if n.op == FETCH
+    }  # fmt: skip
+    ask, node = next(
+        (ask, fetch) for ask, fetch in fetches.items()
+        if (ask.references[0] == "index") == (index == "index")
+    )  # fmt: skip
     assert found.placed[node.name] == placement
-    assert str(node.setting("rows")) == "dataset"
+    assert ask.op == ASK and str(ask.setting("rows")) == "dataset"
     assert (node.name in found.fetched) == early
     assert not found.is_embedding(node)
     assert not [n for n in found.graph.nodes if n.op == "gather"]
+
+
+@pytest.mark.parametrize(
+    ("left", "placement"),
+    [
+        ("p", Local(embedding=False)),
+        ("concat([p, q], axis = 0)", Local(2, embedding=False)),
+        ("mean(p, axis = 0, keep = true)", Whole(batch=True)),
+        ("w", Whole(batch=True)),
+    ],
+)
+def test_products_with_a_sharded_bank(left: str, placement: Placement) -> None:
+    body = (
+        f"{BANK}weight w[3, 8] = uniform_fan_in\nloss = mean(({left} @ m.T) ** 2) + mean(p @ w.T)"
+    )
+    found = split(body, frozenset({"m"}))
+    (product,) = (n for n in found.graph.nodes if n.op == PRODUCT)
+    assert found.placed[product.name] == placement
+    assert found.graph.node(product.references[1]).op == "read"
+    assert str(product.setting("rows")) == "dataset"
+    assert not [n for n in found.graph.nodes if n.op == "transpose" and "m" in n.references]
+    assert ("once(w)" in crossings(found)) == (left == "w")
+
+
+def test_one_index_into_two_banks_is_asked_once() -> None:
+    body = f"{BANK}bank n[dataset] = sphere(8)\nn[index] <- stop_grad(p)\n"
+    body += "loss = mean(dot(p, m[index])) + mean(dot(q, n[index])) + mean(dot(q, m[index]))"
+    found = split(body, frozenset({"m", "n"}))
+    ops = [n.op for n in found.graph.nodes]
+    assert (ops.count(ASK), ops.count(FETCH)) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -144,12 +179,15 @@ def test_rows_of_a_sharded_bank_are_fetched(index: str, placement: Placement, ea
     [
         ("mean(dot(p, m[index]))", True),
         ("mean(q)", True),
-        ("mean(dot(p, m[index])) + mean(p @ m.T)", False),
+        ("mean(dot(p, m[index])) + mean(p @ m.T)", True),
+        ("mean(p @ m.T)", True),
         ("mean(p * m[:, 0][index][:, none])", False),
+        ("mean(m @ p.T)", False),
+        ("mean(m @ m.T) + mean(p @ m.T)", False),
     ],
 )
-def test_what_is_read_by_index_alone(loss: str, expected: bool) -> None:
+def test_what_is_read_in_parts(loss: str, expected: bool) -> None:
     source = Source("example.ssl", f"{HEAD}{BANK}loss = {loss}")
     graph = optimise(load_source(source, None, ()).step)
-    assert read_by_index(graph, "m") == expected
-    assert bool(reads(graph, "m")) == ("m[" in loss)
+    assert read_in_parts(graph, "m") == expected
+    assert bool(reads(graph, "m")) == ("m" in loss.replace("mean", ""))

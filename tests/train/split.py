@@ -40,7 +40,7 @@ def learn(
     learner = Learner(
         program, images=IMAGES, classes=4, dtype=dtype, processes=processes,
         micro_batch=micro_batch, shard_nets=shard,
-        shard_banks=SHARD_BYTES if shard is None else 0,
+        shard_states=SHARD_BYTES if shard is None else 0,
     )  # fmt: skip
     if compile_with is not None:
         learner.compile(backend=compile_with)

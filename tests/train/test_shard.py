@@ -87,7 +87,7 @@ def test_what_was_saved_in_parts_goes_on(tmp_path: Path) -> None:
 def learner_of(case: str, processes: Processes, shard: int | None = None) -> Learner:
     return Learner(
         program(case), images=IMAGES, classes=4, dtype=torch.float64, processes=processes,
-        shard_nets=shard, shard_banks=SHARD_BYTES if shard is None else 0,
+        shard_nets=shard, shard_states=SHARD_BYTES if shard is None else 0,
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Rows of banks: `outer` members of `inner` rows an image; 0 where all have the same."""
+    """Rows of shared states: `outer` members of `inner` rows an image; 0 where all have them."""
 
     name: str
     outer: int
@@ -53,10 +53,10 @@ class Stage:
 class SplitCode:
     """A step in parts. `rest` takes (part, embeddings, ...) and gives what a whole step gives.
 
-    `fetch` takes (part, ...) and gives the rows of banks that the stages and the rest take, those
-    in `fetched`: once a step, for the messages of all processes have to meet. `loss` is the part
-    of `rest` that the loss needs, where gradients of the embeddings are known before the
-    embeddings are.
+    `fetch` takes (part, ...) and gives the rows of shared states that the stages and the rest
+    take, those in `fetched`: once a step, for the messages of all processes have to meet. `loss`
+    is the part of `rest` that the loss needs, where gradients of the embeddings are known before
+    the embeddings are.
     """
 
     fetch: Emitted | None
@@ -93,7 +93,7 @@ def emit_split(split: Partition, nets: nn.Module, dims: Mapping[str, int]) -> Sp
 
 
 def _fetch(split: Partition, nets: nn.Module, dims: Mapping[str, int]) -> Emitted:
-    """The code from what is known of the images' places to rows of banks."""
+    """The code from what is known of the images' places to rows of shared states."""
     graph = Graph(split.graph.nodes, {name: name for name in split.fetched}, {}).pruned()
     writer = Writer(graph, dims, (), part=True)
     for node in graph.nodes:

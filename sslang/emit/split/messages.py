@@ -12,18 +12,21 @@ from torch import nn
 from sslang.emit.method import Method
 from sslang.emit.nets.norms import norms_of
 from sslang.emit.split.gradients import buckets_of
-from sslang.emit.states import size_of
+from sslang.emit.states import incoming, size_of
 from sslang.ir.graph import (
     APPLY,
+    ASK,
     ENTER,
     FETCH,
     GATHER_ROWS,
     OWN_ROWS,
     PERMUTE,
+    PRODUCT,
     TOTAL,
     Node,
 )
 from sslang.ir.partition import Partition, asked, carrying, partition
+from sslang.processes.shards import rows_of
 from sslang.types import TensorType, ViewType
 
 Way = Literal["gather", "sum", "exchange"]
@@ -58,16 +61,23 @@ class Message:
 def messages(method: Method, batch: int, processes: int) -> list[Message]:
     """The messages of a step after the first, on images already read, in float32.
 
-    `method` is that of one of the processes, which knows the banks that they share.
+    `method` is that of one of the processes, which knows the states that they share.
     """
-    split = partition(method.graphs[-1], sharded=frozenset(method.banks))
+    split = partition(method.graphs[-1], sharded=frozenset(method.shared))
     sizes = {**method.dims, "batch": batch}
     for state in method.program.states:
         sizes[state.name] = size_of(state.shape[0], sizes) if state.shape else 0
     trained = carrying(split) & asked(split)
     nodes = split.graph.nodes
-    found = [m for n in nodes if n.op == FETCH for m in _fetch(split, n, sizes, processes)]
+    found = [m for n in nodes if n.op in (ASK, FETCH) for m in _asked(split, n, sizes, processes)]
     found += [m for n in nodes for m in _of(n, sizes, n.name in trained)]
+    found += [
+        m
+        for n in nodes
+        if n.op == PRODUCT
+        for m in _product(split, n, sizes, processes, n.references[0] in trained)
+    ]
+    found += _entering(method, sizes, processes)
     found += [m for n in nodes for m in _batch_norms(split, n, method, processes)]
     for number, bucket in enumerate(buckets_of([p for _, p in method.trained()]), start=1):
         count = sum(p.numel() for p in bucket)
@@ -98,28 +108,70 @@ def _of(node: Node, sizes: dict[str, int], trained: bool) -> Iterator[Message]:
         yield Message("gather", what, True, shape, bytes_)
 
 
-def _fetch(
+def _asked(
     split: Partition, node: Node, sizes: dict[str, int], processes: int
 ) -> Iterator[Message]:
-    """Rows of a shared bank: how many each asks of each, which, and the rows.
+    """Rows of shared states: how many each asks of each, and which; and the rows.
 
     A row that a process names more than once is asked for once, and its own are no message but
     for the collective: how many there are of both only the indices know.
     """
-    bank, index = (split.graph.node(name) for name in node.references)
-    assert isinstance(bank.type, TensorType) and isinstance(index.type, TensorType)
-    askers = 1 if split.local(node.name) is not None else processes  # all ask for the same
-    shape = tuple(size_of(s, sizes) for s in index.type.shape)
-    total, *row = (size_of(s, sizes) for s in bank.type.shape)
-    count = min(askers * prod(shape), processes * total)
-    what = f"{bank.name}[{index.name}]"
-    yield Message("exchange", f"how many rows of {what} are whose", False,
-                  (processes, processes, 2), 16 * processes**2)  # fmt: skip
-    yield Message("exchange", f"the index of {what}", False, (count,), 8 * count, at_most=True)
-    yield Message(
-        "exchange", f"rows of {what}", False, (count, *row),
-        count * prod(row) * _BYTES[bank.type.dtype], at_most=True,
-    )  # fmt: skip
+    ask = node if node.op == ASK else split.graph.node(node.references[1])
+    index = ask.references[0]
+    assert isinstance(ask.type, TensorType)
+    askers = 1 if split.local(ask.name) is not None else processes  # all ask for the same
+    wanted = askers * prod(size_of(s, sizes) for s in ask.type.shape)
+    count = min(wanted, processes * size_of(ask.setting("rows"), sizes))
+    if node.op == ASK:
+        yield Message("exchange", f"how many rows of {index} are whose", False,
+                      (processes, processes, 2), 16 * processes**2)  # fmt: skip
+        yield Message(
+            "exchange", f"which rows of {index}", False, (count,), 8 * count, at_most=True
+        )
+        return
+    state = split.graph.node(node.references[0])
+    assert isinstance(state.type, TensorType)
+    shape = (count, *(size_of(s, sizes) for s in state.type.shape[1:]))
+    bytes_ = prod(shape) * _BYTES[state.type.dtype]
+    what = f"rows of {state.name}[{index}]"
+    yield Message("exchange", what, False, shape, bytes_, at_most=True)
+
+
+def _product(
+    split: Partition, node: Node, sizes: dict[str, int], processes: int, trained: bool
+) -> Iterator[Message]:
+    """`x @ state.T` of a shared state: rows of x to all, columns of the product to their rows."""
+    left, state = (split.graph.node(name) for name in node.references)
+    assert isinstance(left.type, TensorType) and isinstance(node.type, TensorType)
+    shape = tuple(size_of(s, sizes) for s in left.type.shape)
+    result = tuple(size_of(s, sizes) for s in node.type.shape)
+    what, bytes_, of_result = f"{left.name} @ {state.name}.T", 4 * prod(shape), 4 * prod(result)
+    if split.local(node.name) is None:
+        yield Message("gather", what, False, result, of_result)
+        if trained:
+            yield Message("sum", left.name, True, shape, bytes_)
+        return
+    yield Message("gather", left.name, False, shape, bytes_)
+    yield Message("exchange", what, False, result, of_result)
+    if trained:
+        yield Message("exchange", what, True, result, of_result)
+        yield Message("exchange", left.name, True, (processes, *shape), processes * bytes_)
+
+
+def _entering(method: Method, sizes: dict[str, int], processes: int) -> Iterator[Message]:
+    """Rows of a shared queue that move to the process before, as others enter it."""
+    for plan in method.program.states:
+        write = method.graphs[-1].writes.get(plan.name)
+        if plan.kind != "queue" or plan.name not in method.shared or write is None:
+            continue
+        type_ = method.graphs[-1].node(write.value).type
+        assert isinstance(type_, TensorType)
+        total, *row = (size_of(s, sizes) for s in plan.shape)
+        count = min(size_of(type_.shape[0], sizes), total)
+        places = [rows_of(total, rank, processes) for rank in range(processes)]
+        moving = sum(high - low for low, high in (incoming(at, count) for at in places))
+        yield Message("exchange", f"rows of {plan.name}", False, (moving, *row),
+                      4 * moving * prod(row))  # fmt: skip
 
 
 def _batch_norms(split: Partition, node: Node, method: Method, processes: int) -> Iterator[Message]:

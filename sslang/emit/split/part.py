@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sslang.processes.group import Processes
+from sslang.emit.split.products import product
+from sslang.processes.group import Asked, Processes
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,22 @@ class Part:
         once: Tensor = _Drop.apply(x)
         return once
 
-    def fetch(self, own: Tensor, index: Tensor, rows: int) -> Tensor:
-        """Of a bank of `rows` rows, of which each process has its own, those that `index` names."""
-        return self.processes.fetch(own, index, rows)
+    def ask(self, index: Tensor, rows: int) -> Asked:
+        """Which of `rows` rows, of which each process has its own, `index` names."""
+        return self.processes.ask(index, rows)
+
+    def fetch(self, own: Tensor, asked: Asked) -> Tensor:
+        """Of a state of which each process has its own rows, those that were asked for."""
+        return self.processes.fetch(own, asked)
+
+    def product(self, x: Tensor, own: Tensor, rows: int, outer: int, inner: int) -> Tensor:
+        """`x @ state.T` of a state of `rows` rows, of which each process has its own.
+
+        x has the rows [outer * rows * inner, ...] of this part; all of them where `outer` is 0.
+        """
+        each = prod(x.shape[1:-1])
+        counts = [outer * inner * n * each for n in self.counts] if outer else None
+        return product(x, own, rows, self.processes, counts)
 
     def cut(self, x: Tensor, outer: int, inner: int) -> Tensor:
         """Of [outer * batch * inner, ...], the rows of this part: [outer * rows * inner, ...]."""

@@ -79,7 +79,7 @@ class SplitStep:
         self.together = any(place_of(p) is not None for p in method.nets.parameters())
         set_processes(method.nets, processes)
         whole = frozenset() if micro_batch is None else limits.whole
-        splits = [partition(graph, whole, frozenset(method.banks)) for graph in method.graphs]
+        splits = [partition(graph, whole, frozenset(method.shared)) for graph in method.graphs]
         for split in splits:
             refuse_alike(split.graph, method.nets)
         self.codes = tuple(emit_split(split, method.nets, method.dims) for split in splits)
@@ -123,7 +123,7 @@ class _Run:
         self.dtype, self.device = first.dtype, first.device
         self.like = torch.empty((), dtype=first.dtype, device=first.device)
         self.sizes = {
-            plan.name: len(step.method.state(plan.name))
+            plan.name: step.method.rows(plan.name)
             for plan in step.method.program.states if plan.kind == "queue"
         }  # fmt: skip
         counts, rank = images.counts, step.processes.rank
@@ -238,7 +238,7 @@ class _Run:
         return size.at({**self.method.dims, **self.sizes, "batch": self.batch})
 
     def _fetch(self) -> tuple[Tensor, ...]:
-        """The rows of shared banks for this process's images, or for all alike."""
+        """The rows of shared states for this process's images, or for all alike."""
         if self.code.fetch is None:
             return ()
         with torch.no_grad(), self.step.precision():

@@ -70,7 +70,7 @@ class Partition:
 
     @cached_property
     def fetched(self) -> tuple[str, ...]:
-        """Rows of banks that are known before any image is seen: fetched once for all parts."""
+        """Rows of shared states, known before any image is seen: fetched once for all parts."""
         return tuple(n.name for n in self.graph.nodes if n.op == FETCH and self._is_early(n.name))
 
     def _is_early(self, name: str) -> bool:

@@ -46,7 +46,10 @@ class Columns:
 
 @dataclass(frozen=True)
 class Sharded:
-    """A bank of which each process holds some rows; only what an index names can be had."""
+    """A state of which each process holds some rows, or the transpose of one.
+
+    What an index names can be had, and the product with the transpose.
+    """
 
 
 Placement = Whole | Local | Columns | Sharded

@@ -14,10 +14,15 @@ that of its own rows; of a value that all have and a part uses, the parts' gradi
 trained value that all use alike counts once. So the gradients of parameters, summed over the
 parts, are those of the whole batch.
 
-Of a sharded bank a process holds some rows, and gets those that an index names from their owners:
+Of a sharded state a process holds some rows. It gets those that an index names from their owners,
+and of a product with the transpose its own rows:
 
     gather = gather(memory, index)     # before
-    gather = fetch(memory, index, rows = dataset)
+    matmul = matmul(z, transpose)
+
+    ask = ask(index, rows = dataset)   # after: once for all that is read by this index
+    gather = fetch(memory, ask)
+    matmul = product(z, memory, rows = dataset)
 """
 
 from __future__ import annotations
@@ -27,10 +32,12 @@ from dataclasses import replace
 
 from sslang.ir.graph import (
     APPLY,
+    ASK,
     FETCH,
     FIELD,
     MEMBER,
     PERMUTE,
+    PRODUCT,
     TOTAL,
     UNPERMUTE,
     Graph,
@@ -51,7 +58,7 @@ from sslang.ir.partition.placement import (
 from sslang.ir.partition.reduce import mean_nodes, sums_rows, variance_nodes
 from sslang.ir.partition.rowwise import Operands, roles
 from sslang.ops import PRIMITIVES
-from sslang.types import SCALAR, TensorType, ViewType
+from sslang.types import SCALAR, Size, TensorType, ViewType
 
 
 def partition(
@@ -63,7 +70,7 @@ def partition(
 
     `whole` are applications of nets that need all images of a process together, for statistics
     over the batch: what they give is no embedding that a micro-batch can make. `sharded` are
-    banks that are read by index alone, of which each process holds some rows.
+    states that are read in parts alone, of which each process holds some rows.
     """
     walk = _Walk(graph, whole, sharded)
     for node in graph.nodes:
@@ -94,7 +101,7 @@ class _Walk(Growing):
         if placement is not None:
             self.add(node, placement)
         elif any(isinstance(self.placed[n], Sharded) for n in node.references):
-            self._fetch(node)
+            self._of_shared(node)
         elif node.op in (PERMUTE, UNPERMUTE):
             self._permute(node)
         elif node.op == APPLY:
@@ -143,18 +150,49 @@ class _Walk(Growing):
         to = Whole(batch, trained and not batch)
         self.add(self._with(node, {n: self.whole(n, to) for n in node.references}), to)
 
+    def _of_shared(self, node: Node) -> None:
+        """A use of a state of which each process holds some rows."""
+        if node.op == "transpose":
+            self.add(node, Sharded())
+        elif node.op == "matmul":
+            self._product(node)
+        else:
+            self._fetch(node)
+
     def _fetch(self, node: Node) -> None:
-        """Rows of a sharded bank: of the part's own indices, or of those that all have."""
-        bank, index = node.references
-        type_, placement = self.by_name[bank].type, self.placed[index]
-        assert isinstance(type_, TensorType)
-        fetch = replace(node, op=FETCH, settings=(("rows", type_.shape[0]),))
+        """Rows of a sharded state: of the part's own indices, or of those that all have."""
+        state, index = node.references
+        placement = self.placed[index]
+        to: Local | Whole
         if isinstance(placement, Local):
             early = placement.embedding and index not in self.of_images
-            self.add(fetch, replace(placement, embedding=early))
-            return
-        to = Whole(not isinstance(placement, Whole) or placement.batch)
-        self.add(self._with(fetch, {index: self.whole(index, to)}), to)
+            to = replace(placement, embedding=early)
+        else:
+            to = Whole(not isinstance(placement, Whole) or placement.batch)
+            index = self.whole(index, to)
+        asked = self.cross(ASK, "ask", index, (("rows", self._rows_of_state(state)),), to)
+        self.add(replace(node, op=FETCH, inputs=(state, asked), settings=()), to)
+
+    def _product(self, node: Node) -> None:
+        """`x @ state.T` of a sharded state: the rows of x that the part has, or all of them."""
+        left, columns = node.references
+        (state,) = self.by_name[columns].references
+        placement = self.placed[left]
+        to: Local | Whole
+        if isinstance(placement, Local):
+            layout, to = (placement.outer, placement.inner), replace(placement, embedding=False)
+        else:
+            layout, to = (0, 0), Whole(True)
+            left = self.whole(left, to)
+        settings = (
+            ("rows", self._rows_of_state(state)), ("outer", layout[0]), ("inner", layout[1]),
+        )  # fmt: skip
+        self.add(replace(node, op=PRODUCT, inputs=(left, state), settings=settings), to)
+
+    def _rows_of_state(self, name: str) -> Size:
+        type_ = self.by_name[name].type
+        assert isinstance(type_, TensorType)
+        return type_.shape[0]
 
     def _permute(self, node: Node) -> None:
         value, permutation = node.references

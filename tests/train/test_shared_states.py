@@ -1,4 +1,4 @@
-"""Banks that processes share: each holds some rows, and the step is the same to the bit."""
+"""Banks and queues that processes share: each holds some rows, and the step is the same."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from sslang.api import load_source
 from sslang.bench.equality import in_processes, largest_difference
 from sslang.diagnostics import Source
 from sslang.emit.method import Method
-from sslang.emit.sharding import sharded_banks
+from sslang.emit.sharding import sharded_states
 from sslang.emit.split.messages import messages
-from sslang.emit.states import initial_value, scatter_own_rows
+from sslang.emit.split.products import product
+from sslang.emit.states import append_own_rows, append_rows, initial_value, scatter_own_rows
 from sslang.ir.program import Program
 from sslang.processes.group import ALONE, Processes
 from sslang.processes.shards import Rows, rows_of
@@ -67,9 +68,46 @@ n[index] <- k
 drawn = draw_integers(3, below = dataset)
 loss = -mean(dot(z, n[index] + k)) + mean(dot(y[:, none], m[drawn]))""",
 }  # fmt: skip
+QUEUE = PLAIN + "queue q[24] = sphere(8)\n"
+PRODUCTS = {
+    "logits of a bank": PLAIN + """
+loss = -mean(take(log_softmax(z @ m.T / 0.1), index)) - mean(dot(y, m[index]))""",
+    "a queue": QUEUE + """
+q <- y
+k = stop_grad(y)
+loss = info_nce(z, k, q, 0.1) + info_nce(y, stop_grad(z), q, 0.2)""",
+    "a queue that begins empty": PLAIN + """
+queue q[24] = empty(8)
+q <- y
+loss = info_nce(z, stop_grad(y), q, 0.1) + sum(z @ q.T) / 100""",
+    "a queue that a batch turns over": PLAIN + """
+queue q[12] = sphere(8)
+q <- y
+loss = info_nce(z, stop_grad(y), q, 0.1)""",
+    "the nearest of a queue": QUEUE + """
+q <- z
+near = q[argmax(stop_grad(z) @ q.T)]
+loss = info_nce_batch(near, y, 0.1)""",
+    "what all have alike": QUEUE + """
+q <- z
+weight w[3, 8] = uniform_fan_in
+center = mean(y, axis = 0, keep = true)
+far = mean((w @ q.T) ** 2) + mean((w @ m.T) * 0.1)
+loss = far + mean(center @ q.T) - mean(dot(z, m[index]))""",
+    "parts of an image": PLAIN + """
+queue q[24] = sphere(16)
+q <- mean(f(b), axis = 0, keep = true) * 0 + f(a)
+tokens = unflatten(f(a), 1, 2)
+loss = mean((tokens @ m.T) ** 2) - mean(dot(z, m[index])) + mean(f(b) @ q.T)""",
+    "a shuffled target with a queue": QUEUE + """
+branch target = ema(f | g, 0.9) with (batch_norm = shuffle(4))
+k = stop_grad(l2_normalize(target(b)))
+q <- k
+loss = info_nce(z, k, q, 0.1) + mean(k @ q.T)""",
+}  # fmt: skip
 WHOLE = {
-    "read whole": PLAIN + "loss = -mean(take(log_softmax(z @ m.T / 0.1), index)) + mean(y**2)",
-    "read whole beside": PLAIN + "loss = -mean(dot(z, m[index])) + mean(y @ m.T)",
+    "read whole": PLAIN + "loss = -mean(dot(z, m[index])) + mean(y @ mean(m, axis = 0)[:, none])",
+    "read whole beside": PLAIN + "loss = -mean(dot(z, m[index])) + mean(y @ (m * 2).T)",
     "read by features": "features = f(a) @ m[:16, :]\nloss = -mean(dot(z, m[index]))",
 }
 IMAGES = 50  # which three processes cannot share evenly
@@ -83,6 +121,7 @@ class Work:
     images: int = IMAGES
     batches: Sequence[int] = (12,) * 5
     micro_batch: int | None = None
+    exact: bool = True  # to the bit; a product adds up in another order
 
 
 def own(body: str) -> Program:
@@ -98,6 +137,11 @@ def works() -> dict[str, Work]:
     found["little"] = Work(own(SHARED["two places"]), images=4, batches=(12, 5, 2))
     for name, body in SHARED.items():
         found[name] = Work(own(body), batches=(12, 9, 4))
+    for name, body in PRODUCTS.items():
+        found[name] = Work(own(body), batches=(12, 12, 9, 4), exact=False)
+    for name in ("logits of a bank", "a queue", "what all have alike"):
+        work = Work(own(PRODUCTS[name]), batches=(9, 9, 4), micro_batch=2, exact=False)
+        found[f"{name}, in micro-batches"] = work
     for name in ("two places", "the same draw for all", "an index of embeddings"):
         work = Work(own(SHARED[name]), batches=(9, 9, 4), micro_batch=2)
         found[f"{name}, in micro-batches"] = work
@@ -110,7 +154,7 @@ def learn(
     """Losses, states and optimizer after the steps, in float64; and the bytes of banks here."""
     learner = Learner(
         work.program, images=work.images, dtype=torch.float64, processes=processes,
-        micro_batch=work.micro_batch, shard_banks=shard_bytes,
+        micro_batch=work.micro_batch, shard_states=shard_bytes,
     )  # fmt: skip
     losses = []
     for step, batch in enumerate(work.batches):
@@ -148,7 +192,7 @@ def whole(tensor: Tensor, rows: Rows | None, processes: Processes) -> Tensor:
 
 
 def _learnt(processes: Processes, folder: Path) -> None:
-    """Every work with shared banks and with whole ones."""
+    """Every work with shared states and with whole ones."""
     for name, work in works().items():
         for shard_bytes, kind in ((0, "shared"), (2**40, "whole")):
             found = learn(work, processes, shard_bytes)
@@ -161,8 +205,9 @@ def alone() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_shared_banks_change_nothing(count: int, alone: dict[str, Any], tmp_path: Path) -> None:
+def test_shared_states_change_nothing(count: int, alone: dict[str, Any], tmp_path: Path) -> None:
     in_processes(count, _learnt, tmp_path)
+    works_ = works()
     for name, truth in alone.items():
         ours, theirs = (
             [torch.load(tmp_path / f"{name}-{kind}-{rank}.pt") for rank in range(count)]
@@ -173,7 +218,8 @@ def test_shared_banks_change_nothing(count: int, alone: dict[str, Any], tmp_path
         assert sum(o["bytes"] for o in ours) == count * (truth["bytes"] - banks) + banks, name
         for shared, unshared in zip(ours, theirs, strict=True):
             for part in ("losses", "states", "optimizer"):
-                assert largest_difference(unshared[part], shared[part])[0] == 0, (name, part)
+                most = 0 if works_[name].exact else 1e-12
+                assert largest_difference(unshared[part], shared[part])[0] <= most, (name, part)
                 difference, where = largest_difference(truth[part], shared[part])
                 assert difference < 1e-9, (name, part, where)
 
@@ -209,10 +255,11 @@ def test_what_is_read_whole_stays_whole(name: str) -> None:
 
 def test_small_banks_and_queues_stay_whole() -> None:
     body = SHARED["two places"] + " + info_nce(z, y, q, 0.1)\nqueue q[24] = sphere(8)\nq <- z"
-    assert sharded(body, IMAGES, shard_bytes=0) == {"state_m"}
+    assert sharded(body, IMAGES, shard_bytes=0) == {"state_m", "state_q"}
+    assert sharded(body, IMAGES, shard_bytes=24 * 8 * 4 + 1) == {"state_m"}
     program = own(body)
     for images, expected in ((2**21 - 1, []), (2**21, ["m"])):  # 32 bytes a row: 64 MiB
-        found = sharded_banks(program, [program.step], {"dataset": images}, Processes(1, 3))
+        found = sharded_states(program, [program.step], {"dataset": images}, Processes(1, 3))
         assert list(found) == expected
 
 
@@ -264,13 +311,13 @@ def _fetched(processes: Processes, folder: Path) -> None:
     nothing = torch.empty((0, 4), dtype=torch.int64)
     asked = [torch.tensor([[6, 0], [6, 3]]), torch.arange(7), nothing]
     index = asked[min(processes.rank, 2)]
-    rows = processes.fetch(whole_[at.start : at.stop], index, 7)
+    rows = processes.fetch(whole_[at.start : at.stop], processes.ask(index, 7))
     same = torch.equal(rows, whole_[index]) and rows.dtype == whole_.dtype
-    last = processes.fetch(whole_[at.start : at.stop], torch.tensor([-1, 0]), 7)
+    last = processes.fetch(whole_[at.start : at.stop], processes.ask(torch.tensor([-1, 0]), 7))
     same = same and torch.equal(last, whole_[[-1, 0]])
     wrong = [7, -8] if processes.rank == 1 else [2, 3]
     try:  # of one process; all are told
-        processes.fetch(whole_[at.start : at.stop], torch.tensor(wrong), 7)
+        processes.ask(torch.tensor(wrong), 7)
     except IndexError as error:
         same = same and str(error) == "an index names no row of 7"
     else:
@@ -307,10 +354,57 @@ def test_messages_are_those_that_the_graph_promises(tmp_path: Path) -> None:
         for way in ("gather", "sum", "exchange"):
             calls = sum(m.calls for m in promised if m.way == way)
             assert [f[way]["calls"] for f in found] == [calls, calls], (name, way)
-        rows = [m for m in promised if m.at_most]
-        assert rows and all(m.way == "exchange" for m in rows)
-        if name != "a shuffled target":  # which exchanges images, too
-            most = sum(m.bytes * (2 if m.what.startswith("rows") else 1) for m in rows)
-            least = sum(m.bytes for m in promised if m.way == "exchange" and not m.at_most)
+        exchanges = [m for m in promised if m.way == "exchange"]
+        assert exchanges and all(m.way == "exchange" for m in promised if m.at_most)
+        if "shuffled" not in name:  # which exchanges images, too
+            integers = ("how many", "which")
+            bytes_ = {m: m.bytes * (1 if m.what.startswith(integers) else 2) for m in exchanges}
+            least = sum(bytes_[m] for m in exchanges if not m.at_most)
             received = sum(f["exchange"]["bytes"] for f in found)
-            assert least < received <= least + most, name
+            assert least <= received <= sum(bytes_.values()), name
+            assert received > least or not any(m.at_most for m in exchanges), name
+
+
+def _appended(processes: Processes, folder: Path) -> None:
+    """Queues of all lengths, of which each process has some rows, and batches of all sizes."""
+    for length in range(1, 12):
+        at = rows_of(length, processes.rank, processes.count)
+        expected = torch.arange(length * 2.0).view(length, 2)
+        own_rows = expected[at.start : at.stop].clone()
+        for count in (1, 2, 3, 5, 7, 11, 12):
+            entering = torch.arange(count * 2.0).view(count, 2) + 100 * count
+            append_rows(expected, entering)
+            append_own_rows(own_rows, at, entering, processes)
+            assert torch.equal(own_rows, expected[at.start : at.stop]), (length, count)
+    (folder / f"{processes.rank}.json").write_text("true", encoding="utf-8")
+
+
+def test_rows_of_a_shared_queue_move_from_process_to_process(tmp_path: Path) -> None:
+    in_processes(4, _appended, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def _multiplied(processes: Processes, folder: Path) -> None:
+    """Products and gradients in bfloat16, as under autocast, and of parts without rows."""
+    state = torch.linspace(-1, 1, 5 * 4).view(5, 4)
+    at = rows_of(5, processes.rank, processes.count)
+    counts = [2, 0, 1]
+    rows = torch.linspace(-2, 2, 3 * 4).view(3, 4)
+    first = sum(counts[: processes.rank])
+    x = rows[first : first + counts[processes.rank]].clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = product(x, state[at.start : at.stop], 5, processes, counts)
+        expected = rows @ state.T
+    found.float().square().sum().backward()
+    assert found.dtype == expected.dtype == torch.bfloat16 and x.grad is not None
+    assert x.grad.dtype == torch.float32
+    assert torch.equal(found, expected[first : first + len(x)])
+    torch.testing.assert_close(
+        x.grad, 2 * expected.float()[first : first + len(x)] @ state, rtol=0.02, atol=0.02
+    )
+    (folder / f"{processes.rank}.json").write_text("true", encoding="utf-8")
+
+
+def test_products_in_bfloat16(tmp_path: Path) -> None:
+    in_processes(3, _multiplied, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
