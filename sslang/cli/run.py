@@ -110,8 +110,6 @@ def command(
         raise click.UsageError("--nodes and --rendezvous go with --processes, on each machine")
     if shard and compile_:
         raise click.UsageError("--shard does not go with --compile")
-    if shard and micro_batch == "auto":
-        raise click.UsageError("--shard goes with a number of rows: --micro-batch N")
     starts = (processes or 1) * (nodes or 1) > 1 and environment.REPORTS not in os.environ
     if starts:
         environment.refuse_second_start(os.environ, nodes or 1)

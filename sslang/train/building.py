@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from itertools import islice
 
@@ -14,7 +15,7 @@ from sslang.processes.group import ALONE, Processes
 from sslang.processes.shards import UNIT_BYTES
 from sslang.train.data import Data
 from sslang.train.learner import Learner
-from sslang.train.memory import naming_memory, rows_that_fit
+from sslang.train.memory import images_to_try, naming_memory, rows_that_fit
 from sslang.train.options import RunOptions
 
 
@@ -67,19 +68,24 @@ def _fitting(
 ) -> int | None:
     """How many rows at a time memory takes at every process; None where it takes all of them.
 
-    Steps on a few rows are measured, by a learner that is then let go of.
+    Steps on a few rows are measured, by a learner that is then let go of: of all processes
+    together where they share the nets, for no one of them might hold these alone.
     """
-    tried = _learner(program, options, data, weights, ALONE, None)
-    recipe = tried.recipe
+    together = options.processes if options.shard else ALONE
+    tried = _learner(program, options, data, weights, together, None)
+    recipe, few = tried.recipe, images_to_try(tried)
     with Batches(
         data.train, recipe.batch, last_batch=recipe.last_batch, seed=options.seed,
         phase=program.phase, device=tried.device, workers=0,
-        share=lambda rows: (0, min(rows, 16)),
+        share=lambda rows: (0, min(rows, few)),
     ) as batches:  # fmt: skip
         (batch,) = islice(batches, 1)
     own = -(-recipe.batch // options.processes.count)
     # A card is of one process, the memory of the host of all that may be on it.
     sharers = 1 if tried.device.type == "cuda" else options.processes.count
-    fits = rows_that_fit(tried, batch, own, sharers)
+    with naming_memory(f"trying a step on {few} rows", tried.device, tried):
+        fits = rows_that_fit(tried, batch, own, sharers)
+    del tried
+    gc.collect()  # the parts of a shared net refer to each other
     (least,) = options.processes.largest(-fits)
     return None if -least >= own else -least

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 
 from sslang.data.batches import Batch
 from sslang.diagnostics import Diagnostic, DiagnosticError
@@ -98,8 +98,9 @@ def explained(learner: Learner, batch: Batch, processes: Processes, text: str) -
 def rows_that_fit(learner: Learner, batch: Batch, most: int, sharers: int) -> int:
     """How many rows at a time memory takes, at least one run that batch norm keeps together.
 
-    `batch` has some rows to try; `most` are asked for, by each of `sharers` processes that have
-    the same memory. The learner is of no use afterwards.
+    `batch` has some rows to try, `images_to_try`; `most` are asked for, by each of `sharers`
+    processes that have the same memory. The learner is of no use afterwards. If it is one of
+    several processes, running out of memory is an error, for the others wait.
     """
     per_row = _bytes_a_row(learner, batch)
     unit = limits_of(learner.method.graphs, learner.method.nets).unit
@@ -107,6 +108,17 @@ def rows_that_fit(learner: Learner, batch: Batch, most: int, sharers: int) -> in
         return unit
     fits = int(_SAFE * available(learner.device) / (per_row * sharers))
     return most if fits >= most else max(unit, _round_down(fits) // unit * unit)
+
+
+def images_to_try(learner: Learner) -> int:
+    """How many images `rows_that_fit` needs."""
+    return max(_tried_rows(learner))
+
+
+def _tried_rows(learner: Learner) -> tuple[int, int]:
+    """Rows of the two steps that are measured: of several processes each has as many."""
+    few, more = (-(-rows // learner.unit) * learner.unit for rows in _TRIED_ROWS)
+    return few, more if more > few else 2 * few
 
 
 def _listed(sizes: Mapping[str, int]) -> list[str]:
@@ -186,13 +198,15 @@ def _group_limit() -> int | None:
 
 def _bytes_a_row(learner: Learner, batch: Batch) -> int | None:
     """What one more row of a step takes, from steps on a few; None where they too fail."""
+    rows = _tried_rows(learner)
     try:
-        few, more = (_bytes_of_step(learner, batch, rows) for rows in _TRIED_ROWS)
+        few, more = (_bytes_of_step(learner, batch, count) for count in rows)
     except (MemoryError, RuntimeError, DiagnosticError) as error:
-        if isinstance(error, DiagnosticError) or is_out_of_memory(error):
+        alone = learner.processes.alone
+        if isinstance(error, DiagnosticError) or (alone and is_out_of_memory(error)):
             return None
         raise
-    return max(1, (more - few) // (_TRIED_ROWS[1] - _TRIED_ROWS[0]))
+    return max(1, (more - few) // (rows[1] - rows[0]))
 
 
 def _bytes_of_step(learner: Learner, batch: Batch, rows: int) -> int:
@@ -203,21 +217,25 @@ def _bytes_of_step(learner: Learner, batch: Batch, rows: int) -> int:
             batch.sizes[:rows],
             index=batch.index[:rows],
             label=batch.label[:rows],
+            batch=rows * learner.processes.count,
         )
     return sum(saved.values())
 
 
 @contextmanager
 def _saved_bytes() -> Iterator[Mapping[int, int]]:
-    """Storages that autograd keeps within the block, with their bytes."""
+    """Storages that autograd keeps within the block, with their bytes.
+
+    By identity: FSDP2 empties those of gathered parameters, and others get their addresses.
+    """
     found: dict[int, int] = {}
-    kept: list[Tensor] = []  # an address may not be given out a second time meanwhile
+    kept: list[UntypedStorage] = []  # so that no other is given an identity meanwhile
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in found:
-            found[storage.data_ptr()] = storage.nbytes()
-            kept.append(tensor.detach())
+        if id(storage) not in found:
+            found[id(storage)] = storage.nbytes()
+            kept.append(storage)
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

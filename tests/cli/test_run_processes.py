@@ -54,7 +54,6 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
         (("--micro-batch", "some"), "`auto`"),
         (("--shard",), "--processes"),
         (("--shard", "--processes", "2", "--compile"), "--compile"),
-        (("--shard", "--processes", "2", "--micro-batch", "auto"), "--micro-batch N"),
     ],
 )
 def test_what_does_not_fit_together_is_a_usage_error(arguments: tuple[str, ...], says: str) -> None:

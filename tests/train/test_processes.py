@@ -98,6 +98,23 @@ def of_sharded_runs(processes: Processes, folder: Path) -> dict[str, Any]:
     }
 
 
+def of_fitting(processes: Processes, folder: Path) -> list[int | None]:
+    """The rows at a time that memory takes, of processes that hold the nets together."""
+    found = []
+    for name, room in (("dino", 2**40), ("dino", 0), ("dino", 2**22), ("mocov2", 0)):
+        path = ROOT / f"specs/{name}.ssl"
+        source = Source(path.name, path.read_text())
+        given = options(folder, processes, shard=True, micro_batch="auto")
+        with pytest.MonkeyPatch.context() as patch:
+            # one process has less room than the others
+            own = room >> processes.rank
+            patch.setattr("sslang.train.memory.available", lambda _, own=own: own)
+            learner = run.prepare(load_source(source, None, TINY[name]), given)[1]
+        assert learner.shares_nets
+        found.append(learner.micro_batch)
+    return found
+
+
 def begin_badly(out: Path, processes: Processes) -> list[str]:
     try:
         begin(out, processes, "optimizer=sgd(lr = 1e25)")
@@ -184,6 +201,15 @@ def test_processes_that_hold_the_nets_together(tmp_path: Path, alone: RunFolder)
     )
     assert {k: v.shape for k, v in mine.items()} == {k: v.shape for k, v in expected.items()}
     assert torch.allclose(mine["conv1.weight"], expected["conv1.weight"], rtol=1e-3, atol=1e-4)
+
+
+def test_micro_batches_that_fit_processes_with_shared_nets(tmp_path: Path) -> None:
+    """Measured by all together; all take what the one with the least room takes."""
+    first, second = called(2, "tests.train.test_processes:of_fitting", tmp_path)
+    everything, least, some, groups = first
+    assert first == second
+    assert (everything, least, groups) == (None, 1, None)
+    assert some is not None and 1 < some < 32, first
 
 
 def test_what_goes_wrong_at_one_ends_all(found: list[Any]) -> None:
