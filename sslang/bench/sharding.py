@@ -1,22 +1,29 @@
-"""What each of two processes holds, and a step, with nets and banks whole and shared out.
+"""What each of two processes holds, and a step, with nets, banks and queues whole and shared out.
 
     python -m sslang.bench.sharding
 
 MoCo v3 has a ViT-S/16 of its ImageNet recipe on small images, InstDisc a bank of 200,000 rows of
-128. In every round each way takes one step on the same images, in turn. Bytes are those that stand
-in memory between steps, on the process that has the most; the ratio is the median over the rounds.
+128, MoCo v2 a queue of a million. In every round each way takes one step on the same images, in
+turn; the ratio is the median over the rounds. Bytes are those that stand in memory between steps,
+and the most that a learner and three steps add to a process that has taken a small step before,
+measured by processes of their own; both are of the process that has the most.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import psutil
 import torch
 
 import sslang
@@ -27,53 +34,82 @@ from sslang.processes.shards import UNIT_BYTES
 from sslang.train.learner import Learner
 from sslang.train.memory import held
 
+Way = Literal["whole", "shared"]
+WAYS: tuple[Way, Way] = ("whole", "shared")
 ROUNDS, WARM_UP = 10, 2
-WHOLE = 2**60  # bytes that no bank has
+WHOLE = 2**60  # bytes that no state has
 # title: spec, overrides, images, what is shared out
 CASES = {
     "MoCo v3, `--shard`": (
         "mocov3_vit", ("backbone=vit_small(patch = 8)", "size=32", "batch=16"), 1000, "nets",
     ),
-    "InstDisc, its bank": ("instdisc", ("negatives=1024", "batch=16"), 200_000, "bank"),
+    "InstDisc, its bank": ("instdisc", ("negatives=1024", "batch=16"), 200_000, "states"),
+    "MoCo v2, its queue": ("mocov2", ("memory=1048576", "batch=64"), 1000, "states"),
 }  # fmt: skip
+HEAD = ("", "held, whole, MB", "shared", "peak, whole, MB", "shared", "step, shared / whole")
 
 
 def main(_: list[str]) -> int:
     """Print the table."""
-    with tempfile.TemporaryDirectory() as folder:
-        in_processes(2, measure, Path(folder))
-        found = [json.loads((Path(folder) / f"{r}.json").read_text("utf-8")) for r in range(2)]
-    print("| held by a process, MB | whole | shared out | step, shared out / whole |")
-    print("|---|---|---|---|")
+    measured = _by_two(measure)
+    print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}")
     for title in CASES:
-        most = [max(each[title]["bytes"][way] for each in found) / 1e6 for way in range(2)]
-        print(f"| {title} | {most[0]:,.1f} | {most[1]:,.1f} | {found[0][title]['ratio']:.2f} |")
+        bytes_ = [max(each[title]["bytes"][way] for each in measured) for way in WAYS]
+        bytes_ += [max(_by_two(partial(measure_peak, title=title, way=way))) for way in WAYS]
+        sizes = " | ".join(f"{size / 1e6:,.0f}" for size in bytes_)
+        print(f"| {title} | {sizes} | {measured[0][title]['ratio']:.2f} |", flush=True)
     return 0
 
 
+def _by_two(work: Callable[[Processes, Path], None]) -> list[Any]:
+    """What two processes write, each into the file of its rank."""
+    with tempfile.TemporaryDirectory() as folder:
+        in_processes(2, work, Path(folder))
+        return [json.loads((Path(folder) / f"{r}.json").read_text("utf-8")) for r in range(2)]
+
+
 def measure(processes: Processes, folder: Path) -> None:
-    """The figures of this process."""
-    torch.set_num_threads(1)
+    """The bytes between steps and the ratio of the times, by title."""
     rows = {title: _measured(title, processes) for title in CASES}
-    (folder / f"{processes.rank}.json").write_text(json.dumps(rows), encoding="utf-8")
+    _write(rows, processes, folder)
+
+
+def measure_peak(processes: Processes, folder: Path, title: str, way: Way) -> None:
+    """The most bytes that this process has had, less what it had before."""
+    small = sslang.load("specs/mocov2.ssl", None, ("memory=64", "batch=64"))
+    _seconds(Learner(small, images=1000, processes=processes), 0, 1000, processes)
+    before = psutil.Process().memory_info().rss
+    learner = _learner(title, way, processes)
+    for number in range(3):
+        _seconds(learner, number, CASES[title][2], processes)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    _write(peak - before, processes, folder)
+
+
+def _write(found: Any, processes: Processes, folder: Path) -> None:
+    (folder / f"{processes.rank}.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+def _learner(title: str, way: Way, processes: Processes) -> Learner:
+    spec, overrides, images, what = CASES[title]
+    shared = what if way == "shared" else ""
+    return Learner(
+        sslang.load(f"specs/{spec}.ssl", None, overrides), images=images, processes=processes,
+        shard_nets=UNIT_BYTES if shared == "nets" else None,
+        shard_states=SHARD_BYTES if shared == "states" else WHOLE,
+    )  # fmt: skip
 
 
 def _measured(title: str, processes: Processes) -> dict[str, object]:
-    spec, overrides, images, what = CASES[title]
-    program = sslang.load(f"specs/{spec}.ssl", None, overrides)
-    nets = what == "nets"
-    ways = [
-        Learner(program, images=images, processes=processes, shard_states=WHOLE),
-        Learner(
-            program, images=images, processes=processes,
-            shard_nets=UNIT_BYTES if nets else None, shard_states=WHOLE if nets else SHARD_BYTES,
-        ),
-    ]  # fmt: skip
-    times = []
-    for number in range(WARM_UP + ROUNDS):
-        times.append([_seconds(way, number, images, processes) for way in ways])
-    ratio = statistics.median(two / one for one, two in times[WARM_UP:])
-    return {"bytes": [sum(held(way).values()) for way in ways], "ratio": ratio}
+    learners = [_learner(title, way, processes) for way in WAYS]
+    images = CASES[title][2]
+    times = [
+        [_seconds(learner, number, images, processes) for learner in learners]
+        for number in range(WARM_UP + ROUNDS)
+    ]
+    ratio = statistics.median(shared / whole for whole, shared in times[WARM_UP:])
+    held_ = [sum(held(learner).values()) for learner in learners]
+    return {"bytes": dict(zip(WAYS, held_, strict=True)), "ratio": ratio}
 
 
 def _seconds(learner: Learner, number: int, images: int, processes: Processes) -> float:

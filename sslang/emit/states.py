@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sslang.emit import draws
@@ -14,6 +15,8 @@ from sslang.ir.program import StatePlan
 from sslang.processes.group import Processes
 from sslang.processes.shards import Rows, rows_of
 from sslang.types import Dim, Size
+
+_BLOCK = 2**20  # numbers that are drawn, or moved, at a time
 
 
 def size_of(size: Size, dims: Mapping[str, int]) -> int:
@@ -34,30 +37,44 @@ def initial_value(
     first = 0
     if at is not None:
         first, shape = at.start, (at.count, *shape[1:])
-    key = draws.stream_key(seed, "state", plan.name)
-    rows, count = (shape[0], int(np.prod(shape[1:]))) if shape else (1, 1)
-    uniform = partial(draws.uniform, key, 0, rows, count, first_row=first)
-    normal = partial(draws.normal, key, 0, rows, count, first_row=first)
     match plan.initialiser:
         case "zeros" | "empty":
             return torch.zeros(shape)
         case "constant":
             return torch.full(shape, plan.settings["value"])
+    key = draws.stream_key(seed, "state", plan.name)
+    rows, count = (shape[0], int(np.prod(shape[1:]))) if shape else (1, 1)
+    value = torch.empty(rows, count)
+    block = max(1, _BLOCK // max(1, count))
+    for start in range(0, rows, block):
+        drawn = _drawn(plan, key, first + start, min(block, rows - start), count)
+        value[start : start + len(drawn)] = torch.from_numpy(drawn)
+    return value.view(shape)
+
+
+def _drawn(
+    plan: StatePlan, key: NDArray[np.uint64], first: int, rows: int, count: int
+) -> NDArray[np.float64]:
+    """Rows `first` .. `first + rows` of what a state begins with, of `count` numbers each."""
+    uniform = partial(draws.uniform, key, 0, rows, count, first_row=first)
+    normal = partial(draws.normal, key, 0, rows, count, first_row=first)
+    match plan.initialiser:
         case "uniform":
             interval = plan.settings.get("range")
             bounds = (0.0, 1.0) if interval is None else (interval.low, interval.high)
-            drawn = draws.between(uniform(), bounds)
+            return draws.between(uniform(), bounds)
         case "uniform_fan_in":
             bound = 1.0 / np.sqrt(count)
-            drawn = draws.between(uniform(), (-bound, bound))
+            return draws.between(uniform(), (-bound, bound))
         case "normal":
-            drawn = normal() * plan.settings.get("std", 1.0)
+            drawn = normal()
+            drawn *= plan.settings.get("std", 1.0)
+            return drawn
         case "sphere":
             drawn = normal()
             drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-        case other:
-            raise AssertionError(f"no lowering for the initialiser {other}")
-    return torch.from_numpy(drawn.reshape(shape)).float()
+            return drawn
+    raise AssertionError(f"no lowering for the initialiser {plan.initialiser}")
 
 
 class Weight(nn.Module):
@@ -88,9 +105,16 @@ class Weight(nn.Module):
 def append_rows(queue: Tensor, rows: Tensor) -> None:
     """A queue [n, ...] after `rows` [b, ...] have entered, in place: oldest first."""
     entering = rows.to(queue.dtype)[-len(queue) :]
-    if len(entering) < len(queue):
-        queue[: -len(entering)] = queue[len(entering) :].clone()
+    _move_up(queue, len(entering))
     queue[-len(entering) :] = entering
+
+
+def _move_up(queue: Tensor, count: int) -> None:
+    """Put row i + `count` where row i is, in place, a block at a time."""
+    rows = max(1, _BLOCK // max(1, queue[:1].numel()))
+    for first in range(0, len(queue) - count, rows):
+        block = queue[first + count : first + count + rows].clone()
+        queue[first : first + len(block)] = block
 
 
 def append_own_rows(queue: Tensor, at: Rows, rows: Tensor, processes: Processes) -> None:
@@ -105,7 +129,9 @@ def append_own_rows(queue: Tensor, at: Rows, rows: Tensor, processes: Processes)
     shapes = [(max(length, 0), *queue.shape[1:]) for length in lengths]
     arriving = processes.swap(sent, shapes)
     new = slice(max(at.start + count - at.total, 0), max(at.stop + count - at.total, 0))
-    queue.copy_(torch.cat([queue[count:], *arriving, entering[new]]))
+    _move_up(queue, count)
+    last = torch.cat([*arriving, entering[new]])
+    queue[len(queue) - len(last) :] = last
 
 
 def incoming(at: Rows, count: int) -> tuple[int, int]:

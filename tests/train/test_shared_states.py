@@ -367,6 +367,7 @@ def test_messages_are_those_that_the_graph_promises(tmp_path: Path) -> None:
 
 def _appended(processes: Processes, folder: Path) -> None:
     """Queues of all lengths, of which each process has some rows, and batches of all sizes."""
+    pytest.MonkeyPatch().setattr("sslang.emit.states._BLOCK", 4)  # two rows at a time
     for length in range(1, 12):
         at = rows_of(length, processes.rank, processes.count)
         expected = torch.arange(length * 2.0).view(length, 2)
