@@ -108,8 +108,6 @@ def command(
         raise click.UsageError("--nodes goes with --rendezvous, where the machines meet")
     if (nodes is not None or rendezvous is not None) and processes is None:
         raise click.UsageError("--nodes and --rendezvous go with --processes, on each machine")
-    if shard and compile_:
-        raise click.UsageError("--shard does not go with --compile")
     starts = (processes or 1) * (nodes or 1) > 1 and environment.REPORTS not in os.environ
     if starts:
         environment.refuse_second_start(os.environ, nodes or 1)

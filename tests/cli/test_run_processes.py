@@ -53,7 +53,6 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
         (("--micro-batch", "0"), "'0'"),
         (("--micro-batch", "some"), "`auto`"),
         (("--shard",), "--processes"),
-        (("--shard", "--processes", "2", "--compile"), "--compile"),
     ],
 )
 def test_what_does_not_fit_together_is_a_usage_error(arguments: tuple[str, ...], says: str) -> None:

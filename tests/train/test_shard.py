@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch.distributed.fsdp import FSDPModule
 
@@ -47,6 +48,7 @@ CASES: dict[str, tuple[str, tuple[str, ...], int | None]] = {
 }
 
 
+COMPILED = {"aot_eager": ("dino, uneven",), "inductor": ("simclr", "mocov3_vit, cached")}
 RESUMED = ("simclr, lars", "mocov3_vit", "swav", "instdisc")
 
 
@@ -84,10 +86,12 @@ def test_what_was_saved_in_parts_goes_on(tmp_path: Path) -> None:
         assert largest_difference(through, alone.whole_state_dict())[0] < 1e-9, case
 
 
-def learner_of(case: str, processes: Processes, shard: int | None = None) -> Learner:
+def learner_of(
+    case: str, processes: Processes, shard: int | None = None, micro_batch: int | None = None
+) -> Learner:
     return Learner(
         program(case), images=IMAGES, classes=4, dtype=torch.float64, processes=processes,
-        shard_nets=shard, shard_states=SHARD_BYTES if shard is None else 0,
+        micro_batch=micro_batch, shard_nets=shard, shard_states=SHARD_BYTES if shard is None else 0,
     )  # fmt: skip
 
 
@@ -218,3 +222,23 @@ def _piece(value: object, rank: int) -> object:
         return value
     at = rows_of(len(value), rank, 2)
     return Piece(value[at.start : at.stop].clone(), at)
+
+
+def _compiled(backend: str, processes: Processes, folder: Path) -> None:
+    for case in COMPILED[backend]:
+        learner = learner_of(case, processes, shard=0, micro_batch=CASES[case][2])
+        learner.compile(backend=backend)
+        for number in range(3):
+            step(learner, number)
+        _write(learner, folder / f"{case}.pt")
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_nets_that_are_shared_and_compiled(backend: str, tmp_path: Path) -> None:
+    in_processes(2, partial(_compiled, backend), tmp_path)
+    for case in COMPILED[backend]:
+        alone = learner_of(case, ALONE)
+        for number in range(3):
+            step(alone, number)
+        found = torch.load(tmp_path / f"{case}.pt", weights_only=True)
+        assert largest_difference(alone.whole_state_dict(), found)[0] < 1e-9, case
