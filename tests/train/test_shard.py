@@ -49,7 +49,7 @@ CASES: dict[str, tuple[str, tuple[str, ...], int | None]] = {
 
 
 COMPILED = {"aot_eager": ("dino, uneven",), "inductor": ("simclr", "mocov3_vit, cached")}
-RESUMED = ("simclr, lars", "mocov3_vit", "swav", "instdisc")
+RESUMED = ("simclr, lars", "mocov3_vit", "mocov2", "swav", "instdisc")
 
 
 def program(case: str) -> Program:
