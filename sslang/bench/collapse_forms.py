@@ -38,6 +38,36 @@ t = stop_grad(softmax(l2_normalize(online(b)) @ prototypes.T / 0.025))
 m = mean(softmax(s), axis = 0)
 """
 
+_TWIST = """
+p = log_softmax(online(a))
+q = log_softmax(online(b))
+m = mean(exp(p), axis = 0)
+doubt = mean(-sum(exp(p) * p, axis = 1))
+agree = -mean(sum(exp(stop_grad(q)) * p, axis = 1) + sum(exp(stop_grad(p)) * q, axis = 1)) / 2
+"""
+
+_PIRL = """
+x = l2_normalize(online(a))
+y = l2_normalize(online(b))
+bank memory[dataset] = sphere(32)
+memory[index] <- l2_normalize(0.5 * memory[index] + 0.5 * y)
+"""
+
+_HARD = """
+x = l2_normalize(online(a))
+y = l2_normalize(online(b))
+p = dot(x, y) / 0.5
+n = x @ y.T / 0.5
+"""
+
+_HALF = """
+branch target = ema(online, 0.99)
+fn narrow(z: [B, D]) = mean(maximum(1 - sqrt(variance(z, axis = 0) + 1e-4), 0))
+fn redundancy(z: [B, D]) = sum(off_diagonal(covariance(z))**2) / 32
+x = online(a)
+y = stop_grad(target(b))
+"""
+
 _JEPA = """
 encoder v = vit(patch = 8, width = 16, depth = 1, heads = 2)
 branch slow = ema(v, 0.99)
@@ -201,8 +231,8 @@ loss = 2 - 2 * dot(q, nearest(k, memory))
         "softmax(l2_normalize(online(b)) @ prototypes.T / 0.025)",
         "sinkhorn(l2_normalize(online(b)) @ prototypes.T / 0.025, 3)",
     ) + "loss = mean(cross_entropy(s, t)) - entropy(m)\n"),
-    # Rows leave the collapsed point at 3 times the target's least probability, which is 1/1600 of
-    # the steepest slope: their spread takes 8,500 steps to double.
+    # Rows leave the collapsed point at 3 times the target's least probability: 1/1600 of the
+    # steepest slope, and less from some.
     _sound("MSN, no Sinkhorn", _MSN + "loss = mean(cross_entropy(s, t)) - entropy(m)\n"),
     _sound("MSN, entropy times 5", _MSN + "loss = mean(cross_entropy(s, t)) - 5 * entropy(m)\n"),
     _broken("MSN", "no mean entropy", _MSN + "loss = cross_entropy(s, t)\n"),
@@ -221,4 +251,57 @@ loss = 2 - 2 * dot(q, nearest(k, memory))
     _changed("DINO", "no centre", "specs/dino.ssl", {"(t[v] - center)": "t[v]"}),
     Form("DINO, centre of the batch", "", "sound", "", "specs/dino.ssl",
          {"t[v] - center": "t[v] - mean(concat(t), axis = 0)"}),
+    # Written when all steps, rates and thresholds had been set, and judged as they stood.
+    _sound("TWIST", _TWIST + "loss = agree + doubt - entropy(m)\n"),
+    _broken("TWIST", "no mean entropy", _TWIST + "loss = agree + doubt\n"),
+    _broken("TWIST", "sign of the mean entropy", _TWIST + "loss = agree + doubt + entropy(m)\n"),
+    _sound("MSN, no Sinkhorn, a softer target", _MSN.replace("0.025", "0.05") + """
+loss = mean(cross_entropy(s, t)) - entropy(m)
+"""),
+    _broken("MSN", "entropy of the cut target", _MSN.replace("mean(softmax(s)", "mean(t") + """
+loss = mean(cross_entropy(s, t)) - entropy(m)
+"""),
+    _sound("MoCo, decoupled", _QUEUE + """
+loss = -dot(q, k) / 0.2 + log_sum_exp(q @ memory.T / 0.2, axis = 1)
+"""),
+    _broken("MoCo, decoupled", "negatives cut", _QUEUE + """
+loss = -dot(q, k) / 0.2 + stop_grad(log_sum_exp(q @ memory.T / 0.2, axis = 1))
+"""),
+    _sound("PIRL", _PIRL + """
+drawn = draw_integers(64, below = dataset)
+near = bank_info_nce(y, memory, index, drawn, 0.07)
+loss = 0.5 * bank_info_nce(x, memory, index, drawn, 0.07) + 0.5 * near
+"""),
+    _broken("PIRL", "no negatives", _PIRL + """
+loss = -dot(x, memory[index]) - dot(y, memory[index])
+"""),
+    _sound("hard negatives", _HARD + """
+w = stop_grad(softmax(n - 100 * eye(batch)))
+loss = -p + log(exp(p) + batch * sum(w * exp(n), axis = 1))
+"""),
+    _broken("hard negatives", "similarity cut", _HARD + """
+cut = stop_grad(n)
+w = softmax(cut - 100 * eye(batch))
+loss = -p + log(exp(p) + batch * sum(w * exp(cut), axis = 1))
+"""),
+    _sound("triplets", """
+x = l2_normalize(online(a))
+y = l2_normalize(online(b))
+far = roll(y, 1, axis = 0)
+loss = mean(maximum(sum((x - y)**2, axis = 1) - sum((x - far)**2, axis = 1) + 0.5, 0))
+"""),
+    _broken("SimCLR", "attracted by all rows", """
+x = l2_normalize(online(a))
+y = l2_normalize(online(b))
+loss = -dot(x, y) / 0.1 - 0.5 * log_sum_exp(x @ y.T / 0.1, axis = 1)
+"""),
+    _sound("ReSSL", _QUEUE + """
+loss = cross_entropy(q @ memory.T / 0.1, stop_grad(softmax(k @ memory.T / 0.04)))
+"""),
+    _sound("VICReg, target cut", _HALF + """
+loss = 25 * mean((x - y)**2) + 25 * narrow(x) + redundancy(x)
+"""),
+    _broken("VICReg, target cut", "variance of the cut side", _HALF + """
+loss = 25 * mean((x - y)**2) + 25 * narrow(y) + redundancy(y)
+"""),
 )  # fmt: skip

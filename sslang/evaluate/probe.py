@@ -22,7 +22,7 @@ from sslang.evaluate import probe_cache
 from sslang.evaluate.probe_graph import Excerpt, excerpt, sharpening
 from sslang.ir.program import Program
 
-VERSION = 1  # of the tests: another version is another verdict
+VERSION = 2  # of the tests: another version is another verdict
 LARGEST = 600  # operations of a loss, each of which is computed in some thousand steps
 
 _HINTS = {
