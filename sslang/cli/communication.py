@@ -5,30 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sslang.diagnostics import DiagnosticError
-
 if TYPE_CHECKING:
     from sslang.emit.split.messages import Message
     from sslang.ir.program import Program
 
 
 def messages_of(program: Program, dims: Mapping[str, int], processes: int) -> list[Message]:
-    """What so many processes tell each other in a step of the recipe's batch.
-
-    Raises DiagnosticError E743.
-    """
+    """What so many processes tell each other in a step of the recipe's batch."""
     from sslang.emit.method import Method
     from sslang.emit.split.messages import messages
-    from sslang.ir.partition import Unsplittable
     from sslang.processes.group import Processes
 
     recipe = program.spec.recipe
     assert recipe is not None
-    try:
-        method = Method(program, 0, dims=dims, processes=Processes(0, processes))
-        return messages(method, recipe.batch, processes)
-    except Unsplittable as error:
-        raise DiagnosticError(error.diagnostic) from None
+    method = Method(program, 0, dims=dims, processes=Processes(0, processes))
+    return messages(method, recipe.batch, processes)
 
 
 def lines_of(found: Sequence[Message], processes: int) -> list[str]:

@@ -11,8 +11,6 @@ import click
 from sslang.cli.shared import as_json, print_json, reporting
 
 if TYPE_CHECKING:
-    from sslang.ir.graph import Graph
-    from sslang.ir.partition import Partition
     from sslang.ir.program import Program
 
 
@@ -92,40 +90,24 @@ def _text(program: Program, stage: str, dims: Mapping[str, int], processes: int)
 
     if stage == "ir" and processes == 1:
         return graph_text(optimise(program.step))
-    from sslang.emit.sharding import sharded_states
-    from sslang.processes.group import Processes
-
-    group = Processes(0, processes)
-    if stage == "ir":
-        step = optimise(program.step)
-        shared = sharded_states(program, [step], dims, group)
-        return graph_text(_partition(step, frozenset(shared)).graph)
     from sslang.emit.method import Method
     from sslang.emit.printed import printed
+    from sslang.emit.split.limits import partitions
+    from sslang.processes.group import Processes
 
-    method = Method(program, 0, dims=dims, processes=group)
+    method = Method(program, 0, dims=dims, processes=Processes(0, processes))
+    if stage == "ir":
+        return graph_text(partitions(method)[-1].graph)
     used = sorted(program.dims & set(dims))
     sizes = "".join(f"# for {name} = {dims[name]}\n" for name in used)
     if processes > 1:
         from sslang.emit.split.code import emit_split
 
-        split = _partition(method.graphs[-1], frozenset(method.shared))
-        code = emit_split(split, method.nets, method.dims)
+        code = emit_split(partitions(method)[-1], method.nets, method.dims)
         stages = [printed(c) for stage in code.stages for c in (stage.views, stage.step)]
         fetch = [] if code.fetch is None else [printed(code.fetch)]
         return sizes + "\n\n".join([*fetch, *stages, printed(code.rest)])
     return f"{sizes}{printed(method.view_code)}\n\n{printed(method.step_code)}"
-
-
-def _partition(step: Graph, sharded: frozenset[str]) -> Partition:
-    """A step split by rows. Raises DiagnosticError."""
-    from sslang.diagnostics import DiagnosticError
-    from sslang.ir.partition import Unsplittable, partition
-
-    try:
-        return partition(step, sharded=sharded)
-    except Unsplittable as error:
-        raise DiagnosticError(error.diagnostic) from None
 
 
 def _dims(images: int) -> dict[str, int]:

@@ -24,7 +24,7 @@ def build(
 ) -> Learner:
     """A learner on the processes of a run, its `weights` those to begin with.
 
-    Raises DiagnosticError E726 where memory does not even hold the nets, E740-E743 where the step
+    Raises DiagnosticError E726 where memory does not even hold the nets, E740-E742 where the step
     cannot be split as wanted.
     """
     micro_batch = options.micro_batch

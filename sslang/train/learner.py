@@ -17,7 +17,6 @@ from sslang.emit.method import Method
 from sslang.emit.sharding import SHARD_BYTES
 from sslang.emit.split.limits import limits_of, micro_batch_problem, processes_problem
 from sslang.emit.split.step import Images, SplitStep
-from sslang.ir.partition import Unsplittable
 from sslang.ir.program import Program
 from sslang.model.recipe import Recipe, TensorNorm
 from sslang.ops.schedules import Clock, value_at
@@ -57,7 +56,7 @@ class Learner:
 
     A step may be split: over `processes`, each of which is given its own rows of the batch, and
     over micro-batches of `micro_batch` images. Neither changes what is computed; DiagnosticError
-    E740-E743 where the spec does not allow it. With `shard_nets`, the processes hold the parameters
+    E740-E742 where the spec does not allow it. With `shard_nets`, the processes hold the parameters
     of nets, their gradients and the optimizer's state together (FSDP2), and layers of at least so
     many bytes are made whole one at a time. Banks and queues of at least `shard_states` bytes
     that are read by index, or in a product `x @ state.T`, are held together in any case.
@@ -152,13 +151,10 @@ class Learner:
         problems = [problem for problem in found if problem is not None]
         if problems:
             raise DiagnosticError(*problems)
-        try:
-            return SplitStep(
-                self.method, self.processes, micro_batch, limits,
-                channels_last=self.channels_last, precision=self.precision,
-            )  # fmt: skip
-        except Unsplittable as error:
-            raise DiagnosticError(error.diagnostic) from None
+        return SplitStep(
+            self.method, self.processes, micro_batch, limits,
+            channels_last=self.channels_last, precision=self.precision,
+        )  # fmt: skip
 
     def compile(self, **options: Any) -> None:
         """Run the step through torch.compile; of a split step, the nets."""

@@ -32,15 +32,4 @@ ALL = (
         "processes than the recipe's `batch` has images, or has groups of `batch_norm = groups(n)` "
         "or `shuffle(n)`.",
     ),
-    Code(
-        "E743",
-        "a step that cannot be split",
-        "Rows of a batch are split over processes and micro-batches. A net can be applied to rows "
-        "of images, and to values that do not depend on the batch; applied to something that the "
-        "whole batch goes into, and that has no rows of the batch, its gradient has no share that "
-        "belongs to one part.",
-        arises="It arises from `sslang run SPEC` with `--processes` or `--micro-batch`, for "
-        "example for a net applied to a mean over the batch. One process without micro-batches "
-        "runs such a spec.",
-    ),
 )

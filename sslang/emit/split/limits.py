@@ -9,9 +9,10 @@ from math import lcm
 from torch import nn
 
 from sslang.diagnostics import Diagnostic, Span
+from sslang.emit.method import Method
 from sslang.emit.nets.norms import has_batch_norm
 from sslang.ir.graph import APPLY, Graph, Node
-from sslang.ir.partition import Unsplittable
+from sslang.ir.partition import Partition, partition
 from sslang.types import ViewType
 
 
@@ -19,12 +20,13 @@ from sslang.types import ViewType
 class Limits:
     """`unit` images in a row stay together, for a net applied at `unit_at`.
 
-    `whole` are applications of nets whose batch norm is over the whole batch; `of_images` is the
-    first of them that is applied to images, if one is.
+    `normed` are applications of nets with batch norm, `whole` those whose batch norm is over the
+    whole batch; `of_images` is the first of these that is applied to images, if one is.
     """
 
     unit: int = 1
     unit_at: Span | None = None
+    normed: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
     of_images: Node | None = None
 
@@ -36,6 +38,7 @@ def limits_of(graphs: Iterable[Graph], nets: nn.Module) -> Limits:
         parts = _applied(node, nets)
         if node.setting("evaluation") or not any(has_batch_norm(part) for part in parts):
             continue
+        found = replace(found, normed=found.normed | {node.name})
         group = node.setting("group")
         if group:
             if lcm(found.unit, group) > found.unit:
@@ -49,19 +52,12 @@ def limits_of(graphs: Iterable[Graph], nets: nn.Module) -> Limits:
     return found
 
 
-def refuse_alike(graph: Graph, nets: nn.Module) -> None:
-    """Raise Unsplittable for batch norm over values that belong to no image.
-
-    Every part would compute, and count, the same statistics.
-    """
-    for node in graph.nodes:
-        if node.op != APPLY or not node.setting("alike") or node.setting("evaluation"):
-            continue
-        if any(has_batch_norm(part) for part in _applied(node, nets)):
-            net = node.setting("net")
-            message = f"`{net}` has batch norm and is applied to values that belong to no image"
-            hint = "build it without batch norm, as by `norm = none`"
-            raise Unsplittable(message, node.place, hint)
+def partitions(method: Method, *, micro_batches: bool = False) -> list[Partition]:
+    """The graphs of a method's steps, split by rows."""
+    limits = limits_of(method.graphs, method.nets)
+    whole = limits.whole if micro_batches else frozenset()
+    shared = frozenset(method.shared)
+    return [partition(graph, whole, shared, limits.normed) for graph in method.graphs]
 
 
 def _applied(node: Node, nets: nn.Module) -> list[nn.Module]:

@@ -12,6 +12,7 @@ from torch import nn
 from sslang.emit.method import Method
 from sslang.emit.nets.norms import norms_of
 from sslang.emit.split.gradients import buckets_of
+from sslang.emit.split.limits import partitions
 from sslang.emit.states import incoming, size_of
 from sslang.ir.graph import (
     APPLY,
@@ -25,7 +26,7 @@ from sslang.ir.graph import (
     TOTAL,
     Node,
 )
-from sslang.ir.partition import Partition, asked, carrying, partition
+from sslang.ir.partition import Partition, asked, carrying
 from sslang.processes.shards import rows_of
 from sslang.types import TensorType, ViewType
 
@@ -63,7 +64,7 @@ def messages(method: Method, batch: int, processes: int) -> list[Message]:
 
     `method` is that of one of the processes, which knows the states that they share.
     """
-    split = partition(method.graphs[-1], sharded=frozenset(method.shared))
+    split = partitions(method)[-1]
     sizes = {**method.dims, "batch": batch}
     for state in method.program.states:
         sizes[state.name] = size_of(state.shape[0], sizes) if state.shape else 0

@@ -23,9 +23,8 @@ from sslang.emit.nets.norms import (
 )
 from sslang.emit.split.code import Embedded, SplitCode, Stage, emit_split
 from sslang.emit.split.gradients import GradientSum
-from sslang.emit.split.limits import Limits, refuse_alike
+from sslang.emit.split.limits import Limits, partitions
 from sslang.emit.split.part import Part, joined
-from sslang.ir.partition import partition
 from sslang.ops.schedules import Clock, value_at
 from sslang.processes.group import Processes
 from sslang.processes.rows import shares
@@ -78,10 +77,7 @@ class SplitStep:
         self._compiled: dict[int, Callable[..., Any]] = {}
         self.together = any(place_of(p) is not None for p in method.nets.parameters())
         set_processes(method.nets, processes)
-        whole = frozenset() if micro_batch is None else limits.whole
-        splits = [partition(graph, whole, frozenset(method.shared)) for graph in method.graphs]
-        for split in splits:
-            refuse_alike(split.graph, method.nets)
+        splits = partitions(method, micro_batches=micro_batch is not None)
         self.codes = tuple(emit_split(split, method.nets, method.dims) for split in splits)
 
     def run(self, images: Images, clock: Clock) -> StepResult:

@@ -6,19 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from sslang.diagnostics import Diagnostic, Span
 from sslang.ir.graph import DRAW, FETCH, INPUT, OWN_ROWS, TOTAL, Graph, Node
 from sslang.ir.partition.placement import Local, Placement, Sharded, Whole
 from sslang.types import ViewType
-
-
-class Unsplittable(Exception):
-    """The step holds something that no part of a batch can compute. `hint` says what could."""
-
-    def __init__(self, message: str, span: Span | None, hint: str) -> None:
-        super().__init__(message)
-        alone = "one process without micro-batches runs it as it is"
-        self.diagnostic = Diagnostic("E743", message, span, hint=f"{hint}; {alone}")
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,11 @@ from dataclasses import replace
 from sslang.ir.graph import (
     APPLY,
     ASK,
+    ENTER,
     FETCH,
     FIELD,
     MEMBER,
+    ONCE,
     PERMUTE,
     PRODUCT,
     TOTAL,
@@ -45,7 +47,7 @@ from sslang.ir.graph import (
     Write,
 )
 from sslang.ir.partition.crossings import Growing
-from sslang.ir.partition.partition import Partition, Unsplittable
+from sslang.ir.partition.partition import Partition
 from sslang.ir.partition.placement import (
     ANY_ORDER,
     Columns,
@@ -65,14 +67,16 @@ def partition(
     graph: Graph,
     whole: frozenset[str] = frozenset(),
     sharded: frozenset[str] = frozenset(),
+    normed: frozenset[str] = frozenset(),
 ) -> Partition:
-    """The graph of a part. Raises Unsplittable.
+    """The graph of a part.
 
     `whole` are applications of nets that need all images of a process together, for statistics
     over the batch: what they give is no embedding that a micro-batch can make. `sharded` are
-    states that are read in parts alone, of which each process holds some rows.
+    states that are read in parts alone, of which each process holds some rows. `normed` are
+    applications with batch norm, which has to be computed once a step.
     """
-    walk = _Walk(graph, whole, sharded)
+    walk = _Walk(graph, whole, sharded, normed)
     for node in graph.nodes:
         walk.visit(node)
     outputs = {key: walk.output(key, name) for key, name in graph.outputs.items()}
@@ -89,10 +93,18 @@ def partition(
 class _Walk(Growing):
     """One walk over a graph, inserting nodes."""
 
-    def __init__(self, graph: Graph, all_images: frozenset[str], sharded: frozenset[str]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        all_images: frozenset[str],
+        sharded: frozenset[str],
+        normed: frozenset[str],
+    ) -> None:
         super().__init__(graph)
         self.all_images = all_images
         self.sharded = sharded
+        self.normed = normed
+        self.applied_alike: dict[str, str] = {}  # nets on what all have: the name of the result
 
     # --- the nodes of the step -----------------------------------------------------------
 
@@ -198,10 +210,7 @@ class _Walk(Growing):
         value, permutation = node.references
         placement = self.placed[value]
         if node.op == PERMUTE and isinstance(node.type, ViewType):
-            assert isinstance(placement, Local)
-            if placement.order is not None:
-                raise Unsplittable("a view is permuted twice", node.place,
-                                   "give one net alone `batch_norm = shuffle(n)`")  # fmt: skip
+            assert isinstance(placement, Local) and placement.order is None, "permuted twice"
             self.add(node, replace(placement, order=permutation))
             return
         self._alike(self._with(node, {value: self.whole(value, Whole(True))}))
@@ -209,6 +218,11 @@ class _Walk(Growing):
     def _part_of(self, node: Node) -> None:
         """A member of joined rows, or a field of a record."""
         (source,) = node.references
+        if source in self.applied_alike:
+            field = replace(node, name=self.fresh(f"alike_{node.name}"),
+                            inputs=(self.applied_alike[source],))  # fmt: skip
+            self._once(node, field)
+            return
         placement = self.placed[source]
         if not isinstance(placement, Local):
             self._alike(node)
@@ -228,25 +242,45 @@ class _Walk(Growing):
 
     def _apply(self, node: Node) -> None:
         placements = [self.placed[n] for n in node.references]
-        if all(isinstance(p, Whole) and not p.batch for p in placements):
+        free = all(isinstance(p, Whole) and not p.batch for p in placements)
+        if free and node.name not in self.normed:
             settings = (*node.settings, ("alike", True))
             self.add(replace(node, settings=settings), Whole(trained=True))
             return
-        names = {n: self._rows_for_net(n, node) for n in node.references}
+        if free or not all(self._has_rows(n) for n in node.references):
+            self._apply_alike(node)
+            return
+        names = {n: self._rows_for_net(n) for n in node.references}
         found = [self._local_of(names[n]) for n in node.references]
         values = self._values(node, found)
         orders = {p.order for p in found} - {ANY_ORDER}
-        if len(orders) > 1:
-            raise Unsplittable("a net is applied to rows in two orders", node.place,
-                               "apply it to each of them alone")  # fmt: skip
-        if node.setting("group") and sum(p.outer for p in values) != node.setting("views"):
-            raise Unsplittable(
-                "groups of batch norm run over joined rows that are no family of views", node.place,
-                "apply the net to the family instead of to `concat` of it",
-            )  # fmt: skip
+        no_family = sum(p.outer for p in values) != node.setting("views")
+        if len(orders) > 1 or (node.setting("group") and no_family):
+            self._apply_alike(node)
+            return
         embedding = all(p.embedding for p in found) and node.name not in self.all_images
         like = Local(1, 1, next(iter(orders), None), embedding)
         self.add(self._with(node, names), self._local(node, sum(p.outer for p in values), like))
+
+    def _apply_alike(self, node: Node) -> None:
+        """A net on what all have, for it has no rows to share: all compute the same.
+
+        Its parameters' gradients come from one part, and its operands' go to all.
+        """
+        names = {}
+        for name in node.references:
+            assert not isinstance(self.by_name[name].type, ViewType), "images in two orders"
+            whole = self.whole(name, Whole(True))
+            names[name] = self.cross(ENTER, "enter", whole, (), Whole(True))
+        settings = (*node.settings, ("alike", True))
+        applied = replace(node, name=self.fresh(f"alike_{node.name}"), settings=settings)
+        self.applied_alike[node.name] = applied.name
+        self._once(node, self._with(applied, names))
+
+    def _once(self, node: Node, made: Node) -> None:
+        """`made`, which takes the place of `node`; its gradient goes on in one part alone."""
+        self.add(made, Whole(True))
+        self.add(Node(node.name, ONCE, (made.name,), (), node.type, node.span), Whole(True))
 
     def _values(self, node: Node, found: list[Local]) -> list[Local]:
         """The placements of what the net is applied to: its drops and masks follow."""
@@ -258,19 +292,19 @@ class _Walk(Growing):
         assert isinstance(placement, Local)
         return placement
 
-    def _rows_for_net(self, name: str, node: Node) -> str:
-        placement = self.placed[name]
-        if isinstance(placement, Local):
-            return name
+    def _factor(self, name: str) -> int | None:
+        """How many rows a value has for each image, if it has any."""
         type_ = self.by_name[name].type
-        factor = factor_of_batch(type_.shape[0]) if isinstance(type_, TensorType) else None
-        if factor is None:
-            raise Unsplittable(
-                f"the net `{node.setting('net')}` is applied to a value whose rows are no rows of "
-                "the batch, and which depends on the batch",
-                node.place,
-                "apply it to the rows first, and reduce what it gives",
-            )
+        return factor_of_batch(type_.shape[0]) if isinstance(type_, TensorType) else None
+
+    def _has_rows(self, name: str) -> bool:
+        return isinstance(self.placed[name], Local) or self._factor(name) is not None
+
+    def _rows_for_net(self, name: str) -> str:
+        if isinstance(self.placed[name], Local):
+            return name
+        factor = self._factor(name)
+        assert factor is not None
         return self.rows_of(name, Local(factor, 1))
 
     def _split_op(self, node: Node) -> None:
