@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,22 @@ def gathered(value: Any, processes: Processes, *, everywhere: bool) -> Any:
         return whole.cpu() if everywhere or processes.is_first else None
 
     return replaced(value, change)
+
+
+def whole_bytes(value: Any) -> int:
+    """The bytes of the tensors among plain values, those in pieces as if they were whole."""
+    sizes: list[int] = []
+    replaced(value, lambda item: sizes.append(_bytes(item)))
+    return sum(sizes)
+
+
+def _bytes(item: Any) -> int:
+    match item:
+        case Piece(tensor, at):
+            return at.total * math.prod(tensor.shape[1:]) * tensor.element_size()
+        case Tensor():
+            return item.nbytes
+    return 0
 
 
 def pieces_alone(value: Any) -> Any:

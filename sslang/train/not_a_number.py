@@ -13,12 +13,13 @@ import torch
 from sslang.data.batches import Batch, Batches
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.processes.group import Processes
+from sslang.processes.shards import whole_bytes
 from sslang.track.files import write_atomic
 from sslang.track.run_folder import RunFolder
 from sslang.train import checkpoint
 from sslang.train.learner import Learner, StepReport
 from sslang.train.loop import all_finite
-from sslang.train.memory import is_out_of_memory
+from sslang.train.memory import available, is_out_of_memory
 from sslang.train.together import at_first
 from sslang.train.walk import Origin, origin
 
@@ -87,8 +88,17 @@ class Inquest:
         with self.batches(self.learner.step) as batches:
             while self.learner.step < step:
                 self._step(next(batches))
+        if not at_first(self.processes, self._has_room):
+            return Origin("the loss is not a number; the first process has no memory for what all "
+                          "hold together, in which to look for the op")  # fmt: skip
         state = self.learner.whole_state_dict(everywhere=False)
         return at_first(self.processes, lambda: self._looked_at(step, state))
+
+    def _has_room(self) -> bool:
+        """Whether the state in one piece fits into the host's memory, and a learner beside it."""
+        if not self.learner.in_pieces:
+            return True
+        return 2 * whole_bytes(self.learner.state_dict()) < available(torch.device("cpu"))
 
     def _looked_at(self, step: int, state: Mapping[str, Any]) -> Origin | None:
         try:

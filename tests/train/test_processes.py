@@ -115,9 +115,18 @@ def of_fitting(processes: Processes, folder: Path) -> list[int | None]:
     return found
 
 
-def begin_badly(out: Path, processes: Processes) -> list[str]:
+def of_bad_sharded_runs(processes: Processes, folder: Path) -> list[list[str]]:
+    """A loss that is no number, where the first process has room for all of the nets, or not."""
+    found = [begin_badly(folder / "room", processes, shard=True)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sslang.train.not_a_number.available", lambda _: 2**10)
+        found.append(begin_badly(folder / "none", processes, shard=True))
+    return found
+
+
+def begin_badly(out: Path, processes: Processes, *, shard: bool = False) -> list[str]:
     try:
-        begin(out, processes, "optimizer=sgd(lr = 1e25)")
+        begin(out, processes, "optimizer=sgd(lr = 1e25)", shard=shard)
     except DiagnosticError as error:
         return [f"{d.code}: {d.message}" for d in error.diagnostics]
     return []
@@ -221,6 +230,16 @@ def test_all_say_the_same_of_a_loss_that_is_no_number(found: list[Any], folder: 
     assert first == second
     assert first.startswith("E703: step 2: the net `f`, in its part `0.")
     assert len(list((folder / "nan" / "mocov2").glob("*/batch-00000002.pt"))) == 1
+
+
+def test_all_say_the_same_where_no_process_can_hold_the_nets_alone(tmp_path: Path) -> None:
+    first, second = called(2, "tests.train.test_processes:of_bad_sharded_runs", tmp_path)
+    assert first == second
+    ((room,), (none,)) = first
+    assert room.startswith("E703: step 2: the net `f`, in its part `0.")
+    assert none.startswith(
+        "E703: step 2: the loss is not a number; the first process has no memory"
+    )
 
 
 def test_another_number_of_processes_goes_on(found: list[Any], folder: Path) -> None:
