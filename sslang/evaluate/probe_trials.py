@@ -3,7 +3,7 @@
 T1: the loss of the best constant beside that of spread embeddings. T2: embeddings that are all but
 equal follow the method's own pseudo-gradient; does their spread grow, from every such point? Where
 it hardly moves, they are followed for longer, with larger steps and without the noise of views. So
-a slow escape is told from none: without noise nothing else can make the spread of rows grow, and
+a slow escape is told from none: without noise the loss alone can make the spread of rows grow, and
 where the point attracts, or is neutral, it does not. (MSN without Sinkhorn leaves its collapsed
 point at 1/1600 of its steepest slope, at first; BYOL without a predictor stays to five digits.)
 """

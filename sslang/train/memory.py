@@ -210,7 +210,8 @@ def _bytes_a_row(learner: Learner, batch: Batch) -> int | None:
 
 
 def _bytes_of_step(learner: Learner, batch: Batch, rows: int) -> int:
-    """Bytes that a step on the first `rows` rows keeps for its backward pass."""
+    """Bytes that a step on the first `rows` rows, if there are so many, keeps for going back."""
+    rows = min(rows, len(batch.pixels) // learner.unit * learner.unit)
     with _saved_bytes() as saved:
         learner.train_step(
             batch.pixels[:rows],

@@ -139,6 +139,9 @@ def works() -> dict[str, Work]:
         found[name] = Work(own(body), batches=(12, 9, 4))
     for name, body in PRODUCTS.items():
         found[name] = Work(own(body), batches=(12, 12, 9, 4), exact=False)
+    for name in ("a queue", "logits of a bank", "what all have alike"):  # a process has no image
+        work = Work(own(PRODUCTS[name]), batches=(12, 12, 2, 1), exact=False)
+        found[f"{name}, few images"] = work
     for name in ("logits of a bank", "a queue", "what all have alike"):
         work = Work(own(PRODUCTS[name]), batches=(9, 9, 4), micro_batch=2, exact=False)
         found[f"{name}, in micro-batches"] = work
