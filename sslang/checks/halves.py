@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sslang.checks.lengths import Length, measured, row_lengths
+from sslang.checks.lengths import Length, ends_in_norm, measured, row_lengths
 from sslang.checks.products import products, rows_read
 from sslang.diagnostics import Diagnostic, Label
 from sslang.ir.graph import READ, SCHEDULE, Graph, Node
@@ -24,7 +24,8 @@ def half_cosines(program: Program) -> Iterator[Diagnostic]:
     and where they are cut, each row is compared at a temperature of its own.
 
     Rows that a queue or bank is written with are told of where it is declared. A sketch, without
-    recipe or `features`, may compare rows of any length with each other.
+    recipe or `features`, may compare rows of any length with each other, and so may what compares
+    rows that come out of layer norms, whose lengths hardly differ.
     """
     graph = program.step
     by_name = graph.by_name
@@ -45,6 +46,8 @@ def half_cosines(program: Program) -> Iterator[Diagnostic]:
                 continue
             half = lengths[other] is Length.UNIT and root not in told
             bare = lengths[other] is Length.FREE and factor > 1 / SHARP
+            sides = (root, _root(by_name, other))
+            bare = bare and not all(ends_in_norm(program, by_name[side]) for side in sides)
             if root not in reported and (half or (bare and not is_sketch)):
                 reported |= {root, _root(by_name, other)} if bare else {root}
                 yield _uneven(program, by_name[root], product.node, half)

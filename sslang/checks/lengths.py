@@ -19,6 +19,7 @@ class Length(Enum):
     UNKNOWN = "unknown"
 
 
+_NORMED = frozenset(("layer_norm", "vit"))  # a vit ends in one
 _UNEVEN = frozenset((Length.SUM, Length.FREE))
 
 
@@ -84,6 +85,17 @@ def _lengths(program: Program, states: Mapping[str, Length]) -> dict[str, Length
             lengths = {found[name] for name in rows_read(node, by_name)}
             found[node.name] = lengths.pop() if len(lengths) == 1 else Length.UNKNOWN
     return found
+
+
+def ends_in_norm(program: Program, node: Node) -> bool:
+    """Whether the rows that a net gives have nearly one length, as a layer norm leaves them."""
+    if node.op == FIELD:
+        return ends_in_norm(program, program.step.node(node.references[0]))
+    if node.op != APPLY:
+        return False
+    stages = program.net(node.setting("net")).stages
+    applied = stages[node.setting("start") or 0 : node.setting("stop")]
+    return bool(applied) and applied[-1][0].rpartition(".")[2] in _NORMED
 
 
 def _is_linear(node: Node, by_name: Mapping[str, Node]) -> bool:
