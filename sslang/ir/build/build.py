@@ -197,7 +197,18 @@ def _diagnostics(resolved: Resolved, *contexts: Context) -> tuple[Diagnostic, ..
     unread = _words_of_unread_lines(resolved.module.diagnostics)
     if any(d.code == "E103" for d in found):  # nothing of the file is read after it
         found = [d for d in found if d.code not in ("E409", "E501")]
-    return tuple(d for d in dict.fromkeys(found) if not _is_echo(d, unread))
+    return tuple(d for d in _once_a_cause(found) if not _is_echo(d, unread))
+
+
+def _once_a_cause(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    """What is said in the same words of the same cause elsewhere is said where it shows first."""
+    seen: set[object] = set()
+    for diagnostic in found:
+        told = (diagnostic.code, diagnostic.message, diagnostic.labels)
+        key: object = told if diagnostic.labels else diagnostic
+        if key not in seen:
+            seen.add(key)
+            yield diagnostic
 
 
 def _words_of_unread_lines(found: Iterable[Diagnostic]) -> set[str]:

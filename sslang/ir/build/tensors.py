@@ -75,7 +75,7 @@ def as_operand(ctx: Context, value: Any, span: Span) -> tuple[Operand, TensorTyp
     if isinstance(value, BuiltNet | Branch | NetSlice):
         name = value.net.name if isinstance(value, NetSlice) else value.name
         hint = f"apply it to a view or a tensor: `{name or 'f'}(x)`"
-    ctx.fail("E301", f"{describe(value)} stands where a tensor is due", span, hint=hint)
+    ctx.fail("E301", f"{describe(value)} stands where a tensor or a number is due", span, hint=hint)
 
 
 def op(
