@@ -10,9 +10,7 @@ from sslang.diagnostics import Diagnostic, Fix, Label, Span
 from sslang.diagnostics.fix import wrapped
 from sslang.ir.graph import APPLY, WEIGHT, Graph, Node
 from sslang.ir.program import NetPlan, Program
-from sslang.types import TensorType
 
-_CUTS = frozenset(("stop_grad", "argmax", "read", "latch"))
 _MAX_LABELS = 3
 
 
@@ -20,7 +18,7 @@ def cut_averages(program: Program) -> Iterator[Diagnostic]:
     """E401 for an average that enters the loss uncut."""
     averages = {net.name: net for net in program.nets if net.kind == "average"}
     reported: set[str] = set()
-    for node in _reached_nodes(program.step) if averages else ():
+    for node in program.step.reached.values() if averages else ():
         if node.op != APPLY or node.setting("net") not in averages:
             continue
         branch = node.setting("net").split(".")[0]
@@ -139,7 +137,7 @@ def _cuts_behind(graph: Graph, nodes: tuple[Node, ...]) -> list[Node]:
         if node.name in seen or node.name not in needed:
             continue
         seen.add(node.name)
-        if not _is_cut(node):
+        if not node.is_cut:
             waiting.extend(users.get(node.name, ()))
         elif node.span is not None:
             found.setdefault(node.span, node)
@@ -160,14 +158,14 @@ def _ancestors(graph: Graph, name: str) -> set[str]:
 
 def gradient_of(program: Program) -> frozenset[str]:
     """The nets and weights that the loss of a phase trains: reached, and not frozen for good."""
-    nodes = _reached_nodes(program.step)
+    nodes = program.step.reached.values()
     reached = {n.setting("net") for n in nodes if n.op in (APPLY, WEIGHT)}
     return frozenset(name for name in reached - program.fixed if not is_frozen(program, name))
 
 
 def reached_by_loss(program: Program) -> Mapping[str, Node]:
     """The nodes that the gradient of the loss flows into, by name."""
-    return {node.name: node for node in _reached_nodes(program.step)}
+    return program.step.reached
 
 
 def carrying(program: Program) -> frozenset[str]:
@@ -179,27 +177,6 @@ def carrying(program: Program) -> frozenset[str]:
         if node.name in reached and (own or found.intersection(node.references)):
             found.add(node.name)
     return frozenset(found)
-
-
-def _reached_nodes(graph: Graph) -> list[Node]:
-    loss = graph.outputs.get("loss")
-    if loss is None:
-        return []
-    by_name = graph.by_name
-    found: dict[str, Node] = {}
-    waiting = [loss]
-    while waiting:
-        name = waiting.pop()
-        node = by_name[name]
-        if name in found or _is_cut(node):
-            continue
-        found[name] = node
-        waiting.extend(node.references)
-    return list(found.values())
-
-
-def _is_cut(node: Node) -> bool:
-    return node.op in _CUTS or (isinstance(node.type, TensorType) and node.type.dtype != "float")
 
 
 def is_frozen(program: Program, net: str) -> bool:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sslang.diagnostics import Span
-from sslang.types import Type
+from sslang.types import TensorType, Type
 
 # An input is the name of an earlier node, a number that stands for itself, or None (not given).
 Operand = str | float | int | bool | None
@@ -39,6 +39,7 @@ ASK = "ask"  # who has which of the rows that an index names
 FETCH = "fetch"  # of a state whose rows the processes share, those that are asked for
 PRODUCT = "product"  # x @ state.T of a state whose rows the processes share
 CROSSINGS = frozenset((GATHER_ROWS, OWN_ROWS, ENTER, TOTAL, ONCE, ASK, FETCH, PRODUCT))
+_CUTS = frozenset(("stop_grad", "argmax", READ, LATCH))
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,12 @@ class Node:
         object.__setattr__(
             self, "references", tuple([i for i in self.inputs if isinstance(i, str)])
         )
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether no gradient goes on through it."""
+        counts = isinstance(self.type, TensorType) and self.type.dtype != "float"
+        return self.op in _CUTS or counts
 
     @property
     def place(self) -> Span | None:
@@ -97,6 +104,19 @@ class Graph:
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
         return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def reached(self) -> Mapping[str, Node]:
+        """The nodes that the gradient of the loss flows into, by name."""
+        found: dict[str, Node] = {}
+        waiting = [self.outputs["loss"]] if "loss" in self.outputs else []
+        while waiting:
+            name = waiting.pop()
+            node = self.by_name[name]
+            if name not in found and not node.is_cut:
+                found[name] = node
+                waiting.extend(node.references)
+        return found
 
     def roots(self) -> tuple[str, ...]:
         written = (name for write in self.writes.values() for name in write.references)
