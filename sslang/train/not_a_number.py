@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,8 +21,10 @@ from sslang.train import checkpoint
 from sslang.train.learner import Learner, StepReport
 from sslang.train.loop import all_finite
 from sslang.train.memory import available, is_out_of_memory
-from sslang.train.together import at_first
+from sslang.train.together import at_all, at_first, attempt, texts
 from sslang.train.walk import Origin, origin
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,11 @@ class Inquest:
 
     def error(self, step: int) -> DiagnosticError:
         """E703 for a run whose loss at `step` (from 0) is no number. Called by all processes."""
-        began = self._load()
+        began = at_all(self.processes, self._load)
         culprit = step if began is None else self._first_bad(step)
         found = None
         if began is not None and culprit is not None:
-            self._load()
+            at_all(self.processes, self._load)
             found = self._origin(culprit)
         at = step if culprit is None else culprit
         kept = at_first(self.processes, lambda: self._keep(at))
@@ -88,30 +91,60 @@ class Inquest:
         with self.batches(self.learner.step) as batches:
             while self.learner.step < step:
                 self._step(next(batches))
+        if not self.learner.in_pieces:
+            state = self.learner.state_dict()
+            return at_first(self.processes, lambda: self._found(step, lambda: state))
         if not at_first(self.processes, self._has_room):
-            return Origin("the loss is not a number; the first process has no memory for what all "
-                          "hold together, in which to look for the op")  # fmt: skip
-        state = self.learner.whole_state_dict(everywhere=False)
-        return at_first(self.processes, lambda: self._looked_at(step, state))
+            return _unfound("the first process has no memory for what all hold together")
+        path, why = self._hand_over(step)
+        if path is None:
+            return _unfound(why)
+        return at_first(
+            self.processes, lambda: self._found(step, lambda: checkpoint.load(path).payload)
+        )
 
     def _has_room(self) -> bool:
         """Whether the state in one piece fits into the host's memory, and a learner beside it."""
-        if not self.learner.in_pieces:
-            return True
         return 2 * whole_bytes(self.learner.state_dict()) < available(torch.device("cpu"))
 
-    def _looked_at(self, step: int, state: Mapping[str, Any]) -> Origin | None:
+    def _hand_over(self, step: int) -> tuple[Path | None, str]:
+        """Write the pieces of the state to the disk, from which the first process reads them all.
+
+        Gathered, they would take memory at every process. The file of this one, or None at all
+        and why.
+        """
+        part = checkpoint.Part(1 + self.processes.rank, self.processes.count, f"looked at {step}")
+        state = self.learner.state_dict()
+        path, why = _tried(
+            "writing the state", lambda: checkpoint.save(self._handing, step, state, part=part)
+        )
+        reasons = texts(self.processes, [why] if why else [], self.learner.device)
+        if not reasons:
+            return path, ""
+        at_first(self.processes, self._clear)
+        return None, reasons[0]
+
+    @property
+    def _handing(self) -> Path:
+        return self.folder.path / "looked-at"
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._handing, ignore_errors=True)
+
+    def _found(self, step: int, state: Callable[[], Mapping[str, Any]]) -> Origin | None:
+        """What goes wrong in `step`, or why that cannot be found."""
         try:
-            learner = self.undivided()
-            learner.load_state_dict(state)
-            with self.whole(step) as batches:
-                batch = next(batches)
-            return origin(learner, lambda: _stepped(learner, batch))
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return Origin("the loss is not a number; memory does not hold the whole batch, in "
-                          "which to look for the op")  # fmt: skip
+            found, why = _tried("the step in one piece", lambda: self._looked_at(step, state()))
+        finally:
+            self._clear()
+        return _unfound(why) if why else found
+
+    def _looked_at(self, step: int, state: Mapping[str, Any]) -> Origin | None:
+        learner = self.undivided()
+        learner.load_state_dict(state)
+        with self.whole(step) as batches:
+            batch = next(batches)
+        return origin(learner, lambda: _stepped(learner, batch))
 
     def _step(self, batch: Batch) -> StepReport:
         return _stepped(self.learner, batch)
@@ -127,6 +160,23 @@ class Inquest:
             first = batch.index[:8].tolist()
             return f"the batch, which began with images {first}, cannot be kept: {error.strerror}"
         return f"the batch is kept in {path}"
+
+
+def _tried(what: str, work: Callable[[], T]) -> tuple[T | None, str]:
+    """What `work` gives; or why `what` it does came to nothing, for want of memory or a file."""
+    try:
+        found, error = attempt(work)
+    except (MemoryError, RuntimeError) as failure:
+        if not is_out_of_memory(failure):
+            raise
+        return None, f"{what} ran out of memory"
+    if error is not None:
+        return None, error.diagnostics[0].message
+    return (None if found is None else found[0]), ""
+
+
+def _unfound(why: str) -> Origin:
+    return Origin(f"the loss is not a number; the op that made it cannot be looked for: {why}")
 
 
 def _stepped(learner: Learner, batch: Batch) -> StepReport:

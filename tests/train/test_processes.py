@@ -17,7 +17,7 @@ from sslang.diagnostics import Diagnostic, DiagnosticError, Source
 from sslang.ir.program import Program
 from sslang.processes.group import ALONE, Processes
 from sslang.track.run_folder import RunFolder
-from sslang.train import run
+from sslang.train import checkpoint, run
 from sslang.train.learner import Learner
 from sslang.train.options import RunOptions
 from sslang.train.session import Outcome
@@ -115,13 +115,46 @@ def of_fitting(processes: Processes, folder: Path) -> list[int | None]:
     return found
 
 
-def of_bad_sharded_runs(processes: Processes, folder: Path) -> list[list[str]]:
-    """A loss that is no number, where the first process has room for all of the nets, or not."""
-    found = [begin_badly(folder / "room", processes, shard=True)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sslang.train.not_a_number.available", lambda _: 2**10)
-        found.append(begin_badly(folder / "none", processes, shard=True))
+def of_bad_sharded_runs(processes: Processes, folder: Path) -> dict[str, list[str]]:
+    """What is said of a loss that is no number, whether memory has room to look for it or not."""
+    found = {"found": begin_badly(folder / "found", processes, shard=True)}
+    for name, rank, refused in (
+        ("no room", 0, refuse_room), ("not handed over", 1, refuse_to_hand_over),
+        ("not put together", 0, refuse_to_build),
+    ):  # fmt: skip
+        with pytest.MonkeyPatch.context() as patch:
+            if processes.rank == rank:
+                refused(patch)
+            found[name] = begin_badly(folder / name, processes, shard=True)
     return found
+
+
+def refuse_room(patch: pytest.MonkeyPatch) -> None:
+    """This process has little memory."""
+    patch.setattr("sslang.train.not_a_number.available", lambda _: 2**10)
+
+
+def refuse_to_hand_over(patch: pytest.MonkeyPatch) -> None:
+    """This process has no memory to write what it holds beside its checkpoints."""
+    save = checkpoint.save
+
+    def saved(folder: Path, *given: Any, **named: Any) -> Path:
+        if folder.name != "checkpoints":
+            raise MemoryError
+        return save(folder, *given, **named)
+
+    patch.setattr(checkpoint, "save", saved)
+
+
+def refuse_to_build(patch: pytest.MonkeyPatch) -> None:
+    """This process has no memory for the nets in one piece."""
+
+    def built(program: Program, *given: Any, processes: Processes, **named: Any) -> Learner:
+        if processes.alone:
+            raise torch.OutOfMemoryError("out of memory")
+        return Learner(program, *given, processes=processes, **named)
+
+    patch.setattr("sslang.train.building.Learner", built)
 
 
 def begin_badly(out: Path, processes: Processes, *, shard: bool = False) -> list[str]:
@@ -232,14 +265,21 @@ def test_all_say_the_same_of_a_loss_that_is_no_number(found: list[Any], folder: 
     assert len(list((folder / "nan" / "mocov2").glob("*/batch-00000002.pt"))) == 1
 
 
-def test_all_say_the_same_where_no_process_can_hold_the_nets_alone(tmp_path: Path) -> None:
+def test_where_a_number_goes_wrong_in_nets_that_are_shared(tmp_path: Path) -> None:
+    """The op is found, or all say why it is not; nothing is left of the search."""
     first, second = called(2, "tests.train.test_processes:of_bad_sharded_runs", tmp_path)
     assert first == second
-    ((room,), (none,)) = first
-    assert room.startswith("E703: step 2: the net `f`, in its part `0.")
-    assert none.startswith(
-        "E703: step 2: the loss is not a number; the first process has no memory"
-    )
+    (found,), (room,), (kept,), (apart,) = first.values()
+    assert found.startswith("E703: step 2: the net `f`, in its part `0.")
+    unfound = "E703: step 2: the loss is not a number; the op that made it cannot be looked for: "
+    assert room == f"{unfound}the first process has no memory for what all hold together"
+    assert kept == f"{unfound}writing the state ran out of memory"
+    assert apart == f"{unfound}building the nets ran out of memory on cpu (out of memory)"
+    folders = list(tmp_path.glob("*/mocov2/*"))
+    assert len(folders) == 4
+    for folder in folders:
+        assert (folder / "batch-00000002.pt").exists()
+        assert not (folder / "looked-at").exists()
 
 
 def test_another_number_of_processes_goes_on(found: list[Any], folder: Path) -> None:
