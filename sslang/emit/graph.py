@@ -180,7 +180,7 @@ class Writer:
         self._rows: dict[str, fx.Node] = {}
         self._fields: dict[str, list[str]] = {}  # of a record, the one it stands for first
         for node in graph.nodes:
-            if node.op == FIELD:
+            if node.op == FIELD and node.name not in given:
                 names = self._fields.setdefault(node.references[0], [node.setting("default")])
                 names.append(node.setting("name"))
         self._records: dict[str, fx.Node] = {}

@@ -228,8 +228,11 @@ def eye(*, n: int, like: Tensor) -> Tensor:
 
 
 def permute_rows(x: Tensor, permutation: Tensor) -> Tensor:
-    """The rows of `x` in the order of `permutation`, [rows]."""
-    return x[permutation]
+    """The rows of `x` in the order of `permutation`, [images]; those of an image stay together."""
+    if len(x) == len(permutation):
+        return x[permutation]
+    images = x.view(len(permutation), -1, *x.shape[1:])
+    return images[permutation].flatten(0, 1)
 
 
 def unpermute_rows(x: Tensor, permutation: Tensor) -> Tensor:

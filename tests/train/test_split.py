@@ -122,6 +122,14 @@ ODD = {
     "groups of batch norm over joined rows":
         "head h = mlp(16, 8)\nbranch hh = h with (batch_norm = groups(4))\n"
         "p = hh(concat([z[a], z[b]]))\nloss = mean((p - concat([z[b], z[a]]))**2)",
+    "shuffled tokens":
+        "head t = transformer(depth = 1, heads = 2)\nhead h = batch_norm | linear(3)\n"
+        "branch tt = t with (batch_norm = shuffle(4))\n"
+        "loss = mean(tt(f(a).patches)**2) + mean(h(z[b])**2)",
+    "shuffled patches":
+        "view c = random_resized_crop(12) | patches(6, stride = 3)\n"
+        "encoder r = resnet(depth = 18, width = 0.0625, stem = small, stages = 2)\n"
+        "branch rr = r with (batch_norm = shuffle(4))\nloss = mean(rr(c)**2) + mean(z[a]**2)",
     "nearest rows":
         "i = argmax(stop_grad(z[a] @ z[b].T))\nloss = mean(dot(z[a], stop_grad(z[b])[i]))",
 }  # fmt: skip

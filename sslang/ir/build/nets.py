@@ -170,6 +170,10 @@ def _permuted(ctx: Context, value: Any, permutation: str | None, op: str, span: 
     if permutation is None:
         return value
     name, type_ = _operand(ctx, value, span)
+    if isinstance(type_, TensorType) and type_.shape[0] != BATCH:
+        ctx.fail("E302", f"`shuffle` permutes the rows of the batch, and this is {type_}", span,
+                 hint="`batch_norm = groups(n)` goes by runs of any rows; a family is permuted "
+                 "member by member")  # fmt: skip
     node = ctx.add(op, (name, permutation), type_, span)
     if isinstance(value, View):
         return replace(value, node=node.name)
