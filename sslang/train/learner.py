@@ -139,7 +139,7 @@ class Learner:
 
     def _splitting(self, micro_batch: int | None) -> SplitStep:
         """The step in parts. Raises DiagnosticError where there can be none."""
-        limits = limits_of(self.method.graphs, self.method.nets)
+        limits = limits_of(self.method)
         self.unit = limits.unit
         batch = self.recipe.batch
         rows = max(shares(batch, self.processes.count, self.unit))

@@ -103,7 +103,7 @@ def rows_that_fit(learner: Learner, batch: Batch, most: int, sharers: int) -> in
     several processes, running out of memory is an error, for the others wait.
     """
     per_row = _bytes_a_row(learner, batch)
-    unit = limits_of(learner.method.graphs, learner.method.nets).unit
+    unit = limits_of(learner.method).unit
     if per_row is None:
         return unit
     fits = int(_SAFE * available(learner.device) / (per_row * sharers))
@@ -249,7 +249,7 @@ def _what_fits(
 ) -> str:
     """What to do about it: micro-batches where the method allows them."""
     free = f"{_size(room)} are free without the step"
-    limits = limits_of(learner.method.graphs, learner.method.nets)
+    limits = limits_of(learner.method)
     if not processes.alone and micro_batch_problem(limits, limits.unit, rows) is None:
         quarter = max(limits.unit, rows // 4 // limits.unit * limits.unit)
         wanted = quarter if learner.shares_nets else "auto"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import lcm
 
@@ -11,7 +10,7 @@ from torch import nn
 from sslang.diagnostics import Diagnostic, Span
 from sslang.emit.method import Method
 from sslang.emit.nets.norms import has_batch_norm
-from sslang.ir.graph import APPLY, Graph, Node
+from sslang.ir.graph import APPLY, Node
 from sslang.ir.partition import Partition, partition
 from sslang.types import ViewType
 
@@ -20,29 +19,56 @@ from sslang.types import ViewType
 class Limits:
     """`unit` images in a row stay together, for a net applied at `unit_at`.
 
-    `normed` are applications of nets with batch norm, `whole` those whose batch norm is over the
-    whole batch; `of_images` is the first of these that is applied to images, if one is.
+    `of_images` is the first net that is applied to images with batch norm over the whole batch, if
+    one is.
     """
 
     unit: int = 1
     unit_at: Span | None = None
-    normed: frozenset[str] = frozenset()
+    of_images: Node | None = None
+
+
+@dataclass(frozen=True)
+class _Normed:
+    """Applications of nets that train with batch norm, and those `whole` over the whole batch."""
+
+    names: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
     of_images: Node | None = None
 
 
-def limits_of(graphs: Iterable[Graph], nets: nn.Module) -> Limits:
-    """The limits of a step."""
-    found = Limits()
-    for graph, node in ((g, n) for g in graphs for n in g.nodes if n.op == APPLY):
-        parts = _applied(node, nets)
+def limits_of(method: Method) -> Limits:
+    """The limits of a method's steps.
+
+    Groups of rows that all compute alike, for they are no runs of images, set none.
+    """
+    normed = _normed(method)
+    found = Limits(of_images=normed.of_images)
+    for node in (n for split in partitions(method) for n in split.graph.nodes):
+        if node.name not in normed.names or node.setting("alike"):
+            continue
+        unit = lcm(found.unit, node.setting("group") or 1)
+        if unit > found.unit:
+            found = replace(found, unit=unit, unit_at=node.place)
+    return found
+
+
+def partitions(method: Method, *, micro_batches: bool = False) -> list[Partition]:
+    """The graphs of a method's steps, split by rows."""
+    normed = _normed(method)
+    whole = normed.whole if micro_batches else frozenset()
+    shared = frozenset(method.shared)
+    return [partition(graph, whole, shared, normed.names) for graph in method.graphs]
+
+
+def _normed(method: Method) -> _Normed:
+    found = _Normed()
+    for graph, node in ((g, n) for g in method.graphs for n in g.nodes if n.op == APPLY):
+        parts = _applied(node, method.nets)
         if node.setting("evaluation") or not any(has_batch_norm(part) for part in parts):
             continue
-        found = replace(found, normed=found.normed | {node.name})
-        group = node.setting("group")
-        if group:
-            if lcm(found.unit, group) > found.unit:
-                found = replace(found, unit=lcm(found.unit, group), unit_at=node.place)
+        found = replace(found, names=found.names | {node.name})
+        if node.setting("group"):
             continue
         first = graph.node(node.references[0])
         of_images = node if isinstance(first.type, ViewType) else None
@@ -50,14 +76,6 @@ def limits_of(graphs: Iterable[Graph], nets: nn.Module) -> Limits:
             found, whole=found.whole | {node.name}, of_images=found.of_images or of_images
         )
     return found
-
-
-def partitions(method: Method, *, micro_batches: bool = False) -> list[Partition]:
-    """The graphs of a method's steps, split by rows."""
-    limits = limits_of(method.graphs, method.nets)
-    whole = limits.whole if micro_batches else frozenset()
-    shared = frozenset(method.shared)
-    return [partition(graph, whole, shared, limits.normed) for graph in method.graphs]
 
 
 def _applied(node: Node, nets: nn.Module) -> list[nn.Module]:

@@ -217,8 +217,10 @@ class _Run:
 
     def _gradients(self, loss: Emitted, embeddings: list[Tensor]) -> list[Tensor | None]:
         leaves = [_leaf(value) for value in embeddings]
+        kept = recorded_statistics(self.method.nets)  # those of the embeddings themselves count
         with self.step.precision():
             torch.autograd.backward(self._run(loss, leaves)["loss"])
+        restore_statistics(self.method.nets, kept)
         return [leaf.grad for leaf in leaves]
 
     def _zeros(self, of: Embedded) -> Tensor:
