@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sslang.diagnostics import DiagnosticError
 from sslang.emit.method import Method
+from sslang.emit.nets.convolutions import upsets_onednn
 from sslang.emit.sharding import SHARD_BYTES
 from sslang.emit.split.limits import limits_of, micro_batch_problem, processes_problem
 from sslang.emit.split.step import Images, SplitStep
@@ -86,7 +87,6 @@ class Learner:
         self.recipe: Recipe = recipe
         self.device = torch.device(device)
         self.autocast = autocast
-        self.channels_last = channels_last
         self.steps_per_epoch = steps_per_epoch(recipe, images)
         self.total_steps = round(recipe.length.steps(self.steps_per_epoch))
         self.step = 0
@@ -96,11 +96,13 @@ class Learner:
             processes=processes, shard_bytes=shard_states,
         )  # fmt: skip
         self.method.train()
+        on_cpu = self.device.type == "cpu"
+        self.channels_last = channels_last and not (on_cpu and upsets_onednn(self.method.nets))
         self.processes = processes
         self.shares_nets = shard_nets is not None
         if shard_nets is not None:
             self._shard(shard_nets)
-        elif channels_last:
+        elif self.channels_last:
             self.method.nets.to(memory_format=torch.channels_last)
         self.groups = parameter_groups(self.method, program)
         self.own = OwnParameters(p for _, p in self.method.trained())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 STANDARDIZING_EPS = 1e-5
+_LANES = 16  # of the widest vectors, AVX-512's
 
 
 class StandardizedConv2d(nn.Conv2d):
@@ -23,6 +24,21 @@ class StandardizedConv2d(nn.Conv2d):
             x, centred / (variance + STANDARDIZING_EPS).sqrt(), self.bias
         )
         return out
+
+
+def upsets_onednn(net: nn.Module) -> bool:
+    """Whether oneDNN may compute a wrong gradient of `net`, or crash, in channels-last memory.
+
+    For the weights of a strided 1x1 convolution it writes past its workspace where the input has
+    fewer channels than a vector: seen with torch 2.14 and AVX2 from 2 to 7 (oneDNN's issue 6035).
+    """
+    return any(
+        isinstance(m, nn.Conv2d)
+        and m.kernel_size == (1, 1)
+        and max(m.stride) > 1
+        and m.in_channels < _LANES
+        for m in net.modules()
+    )
 
 
 def replace_convolutions(root: nn.Module, *, standardized: bool, bias: bool) -> None:
