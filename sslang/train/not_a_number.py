@@ -45,7 +45,23 @@ class Inquest:
     undivided: Callable[[], Learner]
 
     def error(self, step: int) -> DiagnosticError:
-        """E703 for a run whose loss at `step` (from 0) is no number. Called by all processes."""
+        """E703 for a run whose loss at `step` (from 0) is no number. Called by all processes.
+
+        One that has no memory to look says so, and ends without the others, which then end too.
+        """
+        message = f"the loss of step {step + 1} is not a number"
+        try:
+            return self._looked_for(step, message)
+        except (MemoryError, RuntimeError) as failure:
+            if not is_out_of_memory(failure):
+                raise
+        message += "; there is no memory to repeat the steps before it and to find the op"
+        hint = "a lower learning rate or a longer warm-up mostly helps; --resume repeats the steps"
+        return DiagnosticError(
+            Diagnostic("E703", message, self.learner.program.spans.get("loss"), hint=hint)
+        )
+
+    def _looked_for(self, step: int, message: str) -> DiagnosticError:
         began = at_all(self.processes, self._load)
         culprit = step if began is None else self._first_bad(step)
         found = None
@@ -55,7 +71,6 @@ class Inquest:
         at = step if culprit is None else culprit
         kept = at_first(self.processes, lambda: self._keep(at))
         span = self.learner.program.spans.get("loss")
-        message = f"the loss of step {step + 1} is not a number"
         if found is not None:
             message, span = f"step {at + 1}: {found.text}", found.span or span
         elif began is not None:

@@ -123,6 +123,25 @@ def test_the_kept_batch_is_the_one_that_did_it(tmp_path: Path) -> None:
     assert torch.equal(kept["label"], expected.label)
 
 
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
+def test_it_stands_where_memory_lacks_to_look_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def load(_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("sslang.train.not_a_number.checkpoint.load_latest", load)
+    text = HEAD + "p = softmax(z[a] @ z[b].T / 0.0001)\nloss = -log(take(p, arange(batch)))\n" + RECIPE
+    found, folder = gone_wrong(text, tmp_path)
+    assert found.message == (
+        "the loss of step 1 is not a number; there is no memory to repeat the steps before it and "
+        "to find the op"
+    )
+    assert found.span is not None and found.span.line == 7
+    monkeypatch.undo()
+    assert checkpoint.load_latest(folder / "checkpoints") is not None
+
+
 def test_every_loss_is_looked_at() -> None:
     watch = LossWatch()
     for step, loss in enumerate((1.0, 2.0)):
