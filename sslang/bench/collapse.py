@@ -26,6 +26,7 @@ _RIGHT: dict[Truth, tuple[str, ...]] = {
     "sound": ("pass",),
     "asymmetric": ("note",),
     "broken": ("error", "warning"),
+    "narrow": ("pass",),
 }
 
 

@@ -4,13 +4,20 @@ T1: the loss of the best constant beside that of spread embeddings. T2: embeddin
 equal follow the method's own pseudo-gradient; does their spread grow, from every such point? Where
 it hardly moves, they are followed for longer, with larger steps and without the noise of views. So
 a slow escape is told from none: without noise the loss alone can make the spread of rows grow, and
-where the point attracts, or is neutral, it does not. (MSN without Sinkhorn leaves its collapsed
-point at 1/1600 of its steepest slope, at first; BYOL without a predictor stays to five digits.)
+where the point attracts, or is neutral, it does not. Near the point growth is exponential: where
+its rate does not fall, the spread leaves it, however long that takes. (MSN without Sinkhorn leaves
+its collapsed point at 1/1600 of its steepest slope, at first; BYOL without a predictor stays to
+five digits.) What grows at a rate that falls, or at next to none, is left open, unless it moves off
+in a few steps when begun a hundred times nearer: standardised rows do, whose variance is stabilised
+by a small number. Rows that are standardised exactly are turned by their gradient, and neither
+drawn together nor apart.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -35,8 +42,12 @@ ESCAPED = 1.5  # growth of the spread that counts as escape
 SURE, SHRUNK = 2.0, 0.5  # growth in all starts that ends a run early
 STEPS = 400
 RATE = 0.2  # a step, in units of 1 / the steepest slope of the pseudo-gradient
-PATIENCE, CALM_RATE = 4000, 0.8  # steps without noise, and their length; beyond 2 they would swing
-WATCHED, GROWS = 400, 1.01  # in so many steps the spread grows by so much, or it does not
+PATIENCE, CALM_RATE = 2000, 0.8  # steps without noise, and their length; beyond 2 they would swing
+WATCHED = 400  # of these steps make a window
+GROWS, STAYS = 1.01, 1.001  # growth in a window that is growth, and that is none
+STEADY = 0.9  # of the rate of the window before: where it is kept, the rate does not fall
+NEARER, SOON = 0.01, 100  # of the spread, and steps from there
+TURNING, PULLING = 1e-4, 1e-3  # cosine of gradient and spread; of the steepest slope, the gradient
 RANGE = 1e3  # by how much rates may differ between starts
 BOUND = 0.2  # of the spread: the longest step
 ROUNDS, RESTED = 6, 0.02  # of rest, and the share that a round moves a start which is at rest
@@ -86,14 +97,20 @@ def _rested(flow: Flow, tables: Values, *, equal: bool) -> Tensor:
 # --- T2 ----------------------------------------------------------------------------------
 
 
+End = Literal["escapes", "leaves", "turns", "stays", "open"]
+
+
 @dataclass(frozen=True)
 class Growth:
-    """By how much the spread grew from each collapsed start, of several tables the least.
+    """By how much the spread grew from each collapsed start, and what is to be thought of it.
 
-    `steps` were taken, fewer than STEPS where all starts had doubled or halved it by then.
+    Of several tables it is the least. `steps` were taken, fewer than may be where all is decided.
+    `leaves`: from a start that is NEARER. `turns`: the spread is no matter to the loss. `open`: it
+    is not known.
     """
 
     factors: tuple[float, ...]
+    ends: tuple[End, ...]
     steps: int
 
 
@@ -108,10 +125,17 @@ class _Start:
     trained: list[str]
 
     def spread(self, moving: Values) -> Tensor:
-        """By how much the spread of the rows has grown, of several tables the least."""
-        return torch.stack([
-            norm(deviation(moving[k])) / norm(deviation(self.moving[k])) for k in self.trained
-        ]).amin(0)  # fmt: skip
+        """By how much the spread of the rows has grown, of several tables the least.
+
+        Where their mean becomes longer than they were, it is counted in units of that: the
+        directions of rows are no further apart.
+        """
+        found = []
+        for name in self.trained:
+            old, new = self.moving[name], moving[name]
+            longer = (norm(mean(new).expand_as(new)) / norm(old)).clamp_min(1.0)
+            found.append(norm(deviation(new)) / norm(deviation(old)) / longer)
+        return torch.stack(found).amin(0)
 
     def rates(self, rate: float) -> Values:
         """The step of each table, `rate` in units of 1 / its steepest slope."""
@@ -123,20 +147,33 @@ def growth(machine: Machine) -> Growth:
     """The figures of T2."""
     start = _start(machine)
     if not start.trained:
-        return Growth((1.0,) * start.flow.count, 0)  # nothing pulls
-    found = _pushed(start)
-    if all(factor > ESCAPED for factor in found.factors):
-        return found
-    slow = _left_alone(start)
-    return found if slow is None else slow
+        return _of_pushed((1.0,) * start.flow.count, 0)  # nothing pulls
+    pushed = _pushed(start)
+    if "stays" not in pushed.ends:
+        return pushed
+    found = _left_alone(start, pushed)
+    if "stays" in found.ends:
+        return _put_right(found, _turned(start), "turns")
+    if "open" in found.ends:
+        return _put_right(found, _leaves_soon(_start(machine, NEARER)), "leaves")
+    return found
 
 
-def _start(machine: Machine) -> _Start:
+def _put_right(found: Growth, where: list[bool], end: End) -> Growth:
+    """What does not escape comes to another end in some places."""
+    ends: list[End] = [
+        end if known != "escapes" and right else known
+        for known, right in zip(found.ends, where, strict=True)
+    ]
+    return replace(found, ends=tuple(ends))
+
+
+def _start(machine: Machine, nearer: float = 1.0) -> _Start:
     flow = Flow(machine, KINDS * SEEDS)
     moving = {**flow.constants(), **flow.weights()}
     states = flow.states()
     _rest(flow, moving, states)
-    spread = {k: SPREAD * deviation(v) for k, v in flow.spread().items()}
+    spread = {k: nearer * SPREAD * deviation(v) for k, v in flow.spread().items()}
     slopes = flow.steepest(moving, states, spread)
     moving |= {k: moving[k] + v for k, v in spread.items()}
     return _Start(flow, moving, states, slopes, _trained(flow, moving, states))
@@ -152,24 +189,71 @@ def _pushed(start: _Start) -> Growth:
         factors = start.spread(moving)
         if bool((factors > SURE).all() or (factors < SHRUNK).all()):
             break
-    return Growth(tuple(factors.tolist()), steps)
+    return _of_pushed(tuple(factors.tolist()), steps)
 
 
-def _left_alone(start: _Start) -> Growth | None:
-    """The growth without noise where every start escapes in the end; None where one stays."""
+def _of_pushed(factors: tuple[float, ...], steps: int) -> Growth:
+    ends: list[End] = ["escapes" if factor > ESCAPED else "stays" for factor in factors]
+    return Growth(factors, tuple(ends), steps)
+
+
+def _left_alone(start: _Start, pushed: Growth) -> Growth:
+    """The growth without noise, until each start escapes, as it may have `pushed`, or one stays."""
     moving, states, rates = dict(start.moving), dict(start.states), start.rates(CALM_RATE)
-    before = torch.zeros(start.flow.count, dtype=DTYPE)
+    windows = [torch.ones(start.flow.count, dtype=DTYPE)]
+    found = pushed
     for step in range(1, PATIENCE + 1):
         _step(start.flow, moving, states, rates, STILL)
         if step % WATCHED:
             continue
-        factors = start.spread(moving)
-        if bool((factors > SURE).all()):
-            return Growth(tuple(factors.tolist()), step)
-        if not bool(((factors > SURE) | (factors > GROWS * before)).all()):
-            return None
-        before = factors
-    return None
+        windows.append(start.spread(moving))
+        grown = tuple(windows[-1].tolist())
+        ends: tuple[End, ...] = tuple(
+            "escapes" if known == "escapes" else _end([float(w[at]) for w in windows])
+            for at, known in enumerate(pushed.ends)
+        )
+        found = replace(pushed, factors=grown, ends=ends, steps=step)
+        if "open" not in ends or (len(windows) > 2 and "stays" in ends):
+            break
+    return found
+
+
+def _leaves_soon(start: _Start) -> list[bool]:
+    """Which starts leave the collapsed point within a few steps without noise."""
+    moving, states, rates = dict(start.moving), dict(start.states), start.rates(CALM_RATE)
+    for _ in range(SOON):
+        _step(start.flow, moving, states, rates, STILL)
+    found: list[bool] = (start.spread(moving) > SURE).tolist()
+    return found
+
+
+def _turned(start: _Start) -> list[bool]:
+    """Where the gradient pulls at rows, and neither to their mean nor away from it.
+
+    So it does where the loss is the same however far rows are spread (Euler's theorem).
+    """
+    down = start.flow.field(start.moving, start.states).down
+    turned = torch.ones(start.flow.count, dtype=torch.bool)
+    for name in start.trained:
+        apart, pull = deviation(start.moving[name]), deviation(down[name])
+        along = (apart * pull).flatten(1).sum(1).abs()
+        turned &= along <= TURNING * norm(apart) * norm(pull)
+        turned &= norm(pull) >= PULLING * start.slopes[name] * norm(apart)
+    found: list[bool] = turned.tolist()
+    return found
+
+
+def _end(spread: list[float]) -> End:
+    """What becomes of a start whose spread was this at the start and after each window."""
+    if spread[-1] > SURE:
+        return "escapes"
+    if len(spread) < 3:
+        return "open"
+    earlier, rate = spread[-2] / spread[-3], spread[-1] / spread[-2]
+    if rate <= STAYS:
+        return "stays"
+    grows = rate >= GROWS and earlier >= GROWS
+    return "escapes" if grows and math.log(rate) >= STEADY * math.log(earlier) else "open"
 
 
 def _rest(flow: Flow, moving: Values, states: Values) -> None:
