@@ -96,6 +96,7 @@ def check_file(source: Source) -> list[Diagnostic]:
     if len(by_recipe) < len(recipes):
         found.append(_left_out(module, recipes[len(by_recipe)]))
     elif not any(d.is_error for d in found):
+        found = [d for d in found if d.code != "E425" or not d.recipes]  # none has what it drops
         found.extend(_unused(module, set().union(*used.values())))
         found.extend(dead_values(module, used))
         alike = list(summands(module))

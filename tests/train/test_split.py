@@ -136,6 +136,10 @@ ODD = {
     "a weight beside centres":
         "weight w[8, 8] = normal\nhead h = mlp(8, 4)\nc = h([z[a].T @ z[b], w])\n"
         "loss = mean((c[0] - c[1])**2) + mean(z[b]**2)",
+    "paths of tokens that are dropped":
+        "head t = transformer(depth = 2, heads = 2, position = none)\n"
+        "branch p = t with (drop_path = 0.5)\nx = p([f(a).patches, f(b).patches])\n"
+        "loss = mean((x[0] - stop_grad(x[1]))**2) + mean(z[a]**2)",
     "shuffled tokens":
         "head t = transformer(depth = 1, heads = 2)\nhead h = batch_norm | linear(3)\n"
         "branch tt = t with (batch_norm = shuffle(4))\n"

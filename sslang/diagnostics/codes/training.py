@@ -113,8 +113,8 @@ loss = 2 - 2 * cosine_similarity(predictor(z[a]), stop_grad(z[b]))
         "E411",
         "embeddings may stay collapsed",
         "Embeddings that are almost equal were made to follow the method's own gradient, from "
-        "several points. From some of them they spread, and from others they stay as they are: "
-        "if training comes near one of those, features are worth nothing.",
+        "several points. From some of them they stay as they are, or spread so slowly that they "
+        "may never leave: if training comes near one of those, features are worth nothing.",
         "warning",
         arises="It arises from `sslang check --probe` and at the start of `sslang run`, which "
         "compute the loss on free tables. Mostly a target is too soft, or what keeps it even (a "
@@ -198,6 +198,26 @@ loss = nt_xent(z, 0.5) + stop_grad(mean((z[a] - z[b])**2))
             """\
 z = (f | g)([a, b])
 loss = nt_xent(z, 0.5) + mean((z[a] - stop_grad(z[b]))**2)
+""",
+        ),
+    ),
+    Code(
+        "E425",
+        "nothing to drop",
+        "`drop_path` leaves whole residual branches out at random (stochastic depth, Huang et al., "
+        "2016). Of the nets here `vit` and `transformer` have such branches, at rates that rise "
+        "from 0 in the first block. Others are computed as if it were not there: two rates are one "
+        "method.",
+        "warning",
+        example=Example(
+            """\
+branch online = f | g with (drop_path = 0.1)
+loss = nt_xent(online([a, b]), 0.5)
+""",
+            """\
+encoder v = vit(patch = 8, width = 32, depth = 2, heads = 2)
+branch online = v | g with (drop_path = 0.1)
+loss = nt_xent(online([a, b]), 0.5)
 """,
         ),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, cast
 
@@ -12,7 +12,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from sslang.emit.nets.masks import scattered
-from sslang.emit.nets.paths import dropped, rate_at
+from sslang.emit.nets.paths import dropped, drops_of_blocks, rate_at
 from sslang.emit.nets.positions import interpolated, sincos_positions
 
 
@@ -33,13 +33,25 @@ class DroppedBlock(Block):
         return x + (out if drops is None else dropped(out, rate, drops[:, 1]))
 
 
+def _applied(
+    blocks: nn.Sequential, x: Tensor, drop_path: float, drops: Tensor | None, mask: Tensor | None
+) -> Tensor:
+    """The blocks on tokens [B, N, width]; paths are dropped by `drops` [B, 2 * depth], if any."""
+    for at, block in enumerate(blocks):
+        if drops is None:
+            x = block(x, mask)
+        else:
+            rate = rate_at(at, len(blocks), drop_path)
+            x = block(x, mask, rate, drops[:, 2 * at : 2 * at + 2])
+    return x
+
+
 class ClassTokenTransformer(VisionTransformer):
     """timm's transformer with its keys, for square images of any size that patches tile."""
 
     @property
     def drops(self) -> int:
-        """Two uniform numbers a row for each block: attention, then the MLP."""
-        return 2 * len(self.blocks)
+        return drops_of_blocks(len(self.blocks))
 
     def forward(  # type: ignore[override]  # timm's masks have no use here
         self,
@@ -88,13 +100,7 @@ class ClassTokenTransformer(VisionTransformer):
     def _blocks(
         self, x: Tensor, drop_path: float, drops: Tensor | None, mask: Tensor | None
     ) -> Tensor:
-        for at, block in enumerate(self.blocks):
-            if drops is None:
-                x = block(x, mask)
-                continue
-            rate = rate_at(at, len(self.blocks), drop_path)
-            x = block(x, mask, rate, drops[:, 2 * at : 2 * at + 2])
-        out: Tensor = self.norm(x)
+        out: Tensor = self.norm(_applied(self.blocks, x, drop_path, drops, mask))
         return out
 
     def _tokens(self, x: Tensor) -> Tensor:
@@ -159,7 +165,7 @@ class Transformer(nn.Module):
 
     positions: Tensor | None
 
-    def __init__(self, blocks: list[Block], positions: Tensor | None, *, trained: bool) -> None:
+    def __init__(self, blocks: Sequence[Block], positions: Tensor | None, *, trained: bool) -> None:
         super().__init__()
         if trained and positions is not None:
             self.positions = nn.Parameter(positions)
@@ -168,11 +174,15 @@ class Transformer(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(blocks[0].norm1.normalized_shape, eps=1e-6)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, N, width] to the same."""
+    @property
+    def drops(self) -> int:
+        return drops_of_blocks(len(self.blocks))
+
+    def forward(self, x: Tensor, drop_path: float = 0.0, drops: Tensor | None = None) -> Tensor:
+        """[B, N, width] to the same. `drops` [B, 2 * depth] are as `ClassTokenTransformer`'s."""
         if self.positions is not None:
             x = x + self.positions
-        out: Tensor = self.norm(self.blocks(x))
+        out: Tensor = self.norm(_applied(self.blocks, x, drop_path, drops, None))
         return out
 
 
@@ -192,7 +202,7 @@ def transformer(
     """
     norm = cast(type[nn.Module], partial(nn.LayerNorm, eps=1e-6))
     blocks = [
-        Block(width, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=norm)
+        DroppedBlock(width, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=norm)
         for _ in range(depth)
     ]
     table = None

@@ -109,6 +109,7 @@ class Context:
     applied: dict[object, Any] = field(default_factory=dict)
     records: dict[str, Mapping[str, TensorType]] = field(default_factory=dict)  # of applications
     kept: dict[str, tuple[str, ...]] = field(default_factory=dict)  # masks, a member each
+    drops: dict[Span, bool] = field(default_factory=dict)  # settings of `drop_path`: do they drop?
     nets: dict[str, BuiltNet] = field(default_factory=dict)
     branches: dict[str, Branch] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)

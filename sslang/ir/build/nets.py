@@ -72,7 +72,7 @@ def _drop_path(ctx: Context, setting: Any, where: Span) -> dict[str, Any]:
     number = isinstance(setting, int | float) and not isinstance(setting, bool)
     if not number or not 0 <= setting < 1:
         ctx.fail("E309", f"`drop_path` is a probability below 1, not {describe(setting)}", where)
-    return {"drop_path": float(setting)}
+    return {"drop_path": float(setting), "drop_span": where}
 
 
 def _mode(ctx: Context, setting: Any, where: Span) -> dict[str, Any]:
@@ -223,9 +223,13 @@ def _stage(
             records.check_masks(ctx, stage, last, [masks[i][0] for i in places], span)
             settings["keep"] = True
             inputs += [masks[i][1].node for i in places]
-        if branch.drop_path and drops and not branch.evaluation and ctx.mode != "evaluation":
-            settings["drop_path"] = branch.drop_path
-            inputs.append(_drops(ctx, stage, len(places) * drops, span))
+        if branch.drop_path and not branch.evaluation and ctx.mode != "evaluation":
+            if branch.drop_span is not None:
+                ctx.drops[branch.drop_span] = drops > 0 or ctx.drops.get(branch.drop_span, False)
+            if drops:
+                _check_droppable(ctx, type_, span)
+                settings["drop_path"] = branch.drop_path
+                inputs.append(_drops(ctx, stage, len(places) * drops, span))
         net = settings["net"]
         node = ctx.add(APPLY, inputs, rows, span, settings, hint=net)
         ctx.records[node.name] = last.fields
@@ -254,6 +258,14 @@ def _settings(
     if branch.fixed:
         found["fixed"] = True
     return found
+
+
+def _check_droppable(ctx: Context, type_: Type, span: Span) -> None:
+    """E302 unless a row of the net's input is an image of the batch, for which a path is drawn."""
+    patches = isinstance(type_, ViewType) and type_.grid is not None
+    if patches or (isinstance(type_, TensorType) and type_.shape[0] != BATCH):
+        message = f"`drop_path` drops paths of the batch's images, and this is {type_}"
+        ctx.fail("E302", message, span, hint="apply a branch without `drop_path` to it")
 
 
 def _drops(ctx: Context, stage: BuiltNet | NetSlice, count: int, span: Span) -> str:

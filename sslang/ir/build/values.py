@@ -177,6 +177,7 @@ class Branch:
     batch_norm: BatchNorm = BatchNorm()
     average: Average | None = None
     drop_path: float = 0.0
+    drop_span: Span | None = None
     evaluation: bool = False  # running statistics, nothing dropped
     fixed: bool = False  # evaluation, and no gradient
     applications: int = 0

@@ -26,10 +26,11 @@ def vit(
     [batch, width]. `position = sincos` is MoCo v3's fixed 2-D embedding, and `init` names the
     initial draw: MoCo v3's, DINO's, timm's or MAE's. Views may differ in size: the positions are
     built for the largest, and interpolated for the others as DINO does. The setting `drop_path` of
-    a branch is the rate of its stochastic depth. Its parts are `embed` (the patch projection),
-    `cls`, `blocks`, `last_norm`. Its result is a record: `f(x).cls`, which `f(x)` stands for;
-    `f(x).patches`, the tokens [batch, h * w, width] in rows of the image; `f(x).grid`, the same
-    as [batch, h, w, width]; `f(x).pooled`, their mean. All are taken after the last norm.
+    a branch is the rate of its stochastic depth at the last block; it rises from 0 at the first.
+    Its parts are `embed` (the patch projection), `cls`, `blocks`, `last_norm`. Its result is a
+    record: `f(x).cls`, which `f(x)` stands for; `f(x).patches`, the tokens [batch, h * w, width]
+    in rows of the image; `f(x).grid`, the same as [batch, h, w, width]; `f(x).pooled`, their mean.
+    All are taken after the last norm.
 
     `f(x, keep = mask)` is shown the patches of which the mask [batch, h * w] is true, and computes
     no others (He et al., 2022): those of `f(x, keep = mask).patches` are undefined until `where`
@@ -50,8 +51,17 @@ def vit(
         "mlp_ratio": mlp_ratio, "position": position, "init": init, "channels": view.channels,
     }  # fmt: skip
     return Built(
-        pooled(view, width), arguments, 2 * depth, "resolution", _record(view, size // patch, width)
+        pooled(view, width),
+        arguments,
+        _drops(depth),
+        "resolution",
+        _record(view, size // patch, width),
     )
+
+
+def _drops(depth: int) -> int:
+    """Attention and MLP of every block; rates rise from 0 at the first, so one drops nothing."""
+    return 2 * depth if depth > 1 else 0
 
 
 def _check_heads(width: int, heads: int, position: str | None) -> None:
@@ -85,7 +95,9 @@ def transformer(
     `position` is added first: the fixed 2-D table for tokens that are a square grid in rows, a
     trained one, or none. `init` names the initial draw of the linear layers: Xavier's, uniform
     (MAE, He et al., 2022), or normal with a deviation of 0.02, cut at 2 (DINO). MAE's decoder is
-    `transformer(depth = 8, heads = 16)` with linear layers before and after it.
+    `transformer(depth = 8, heads = 16)` with linear layers before and after it. The setting
+    `drop_path` of a branch is the rate of its stochastic depth at the last block; it rises from 0
+    at the first.
     """
     tensor = as_tensor(x, "the input of `transformer`")
     if tensor.rank != 3 or not all(isinstance(s, int) for s in tensor.shape[1:]):
@@ -104,7 +116,7 @@ def transformer(
         "tokens": tokens, "width": width, "depth": depth, "heads": heads, "mlp_ratio": mlp_ratio,
         "position": position, "init": init,
     }  # fmt: skip
-    return Built(tensor, arguments)
+    return Built(tensor, arguments, _drops(depth))
 
 
 def _record(view: ViewType, side: int, width: int) -> dict[str, TensorType]:

@@ -9,7 +9,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from sslang.emit.nets.net import Net, Stage, build_net
 from sslang.emit.nets.norms import GroupedBatchNorm1d, NormPlan, commit_statistics
-from sslang.emit.nets.vit import vit
+from sslang.emit.nets.vit import transformer, vit
 
 LAYERS = "sslang.emit.nets.layers"
 HEAD: list[Stage] = [
@@ -107,6 +107,24 @@ def test_dropped_paths_row_by_row() -> None:
         expected = net[1](transformer.norm(tokens)[:, 0])
         torch.testing.assert_close(out[row : row + 1], expected, rtol=1e-7, atol=1e-7)
     assert (drops < torch.tensor(rates).repeat_interleave(2)).any()
+
+
+def test_dropped_paths_of_a_transformer_on_tokens() -> None:
+    torch.manual_seed(0)
+    net = Net(transformer(tokens=4, width=8, depth=3, heads=2)).double()
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    x, drops = torch.randn(16, 4, 8).double(), torch.rand(16, 6).double()
+    out = net(x, drop_path=0.6, drops=drops)
+    (part,) = net
+    for row in range(16):
+        tokens = x[row : row + 1] + part.positions
+        for i, (block, rate) in enumerate(zip(part.blocks, (0.0, 0.3, 0.6), strict=True)):
+            keep = [float(drops[row, 2 * i + j] >= rate) / (1 - rate) for j in (0, 1)]
+            tokens = tokens + keep[0] * block.attn(block.norm1(tokens))
+            tokens = tokens + keep[1] * block.mlp(block.norm2(tokens))
+        torch.testing.assert_close(out[row : row + 1], part.norm(tokens), rtol=1e-7, atol=1e-7)
+    assert not torch.allclose(out, net(x))
 
 
 def test_nothing_is_dropped_in_evaluation_nor_drawn_in_training() -> None:
