@@ -1,8 +1,8 @@
 """The tests for collapse, tried: `python -m sslang.bench.collapse` prints a table of verdicts.
 
 Rows are the specs under their default recipes, the ablations among their recipes, and the forms of
-`collapse_forms`, broken ones among them. The column before the last is what T1 or T2 says alone,
-whatever structure says; the last says where a verdict is wrong.
+`collapse_forms` and `collapse_papers`, broken ones among them. The column before the last is what
+T1 or T2 says alone, whatever structure says; the last says where a verdict is wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sslang.bench.collapse_forms import FORMS, PREAMBLE, Form, Truth
+from sslang.bench.collapse_papers import PAPERS
 from sslang.diagnostics import Source
 from sslang.evaluate.probe import Verdict, probe, probe_numbers
 from sslang.ir.build import build
@@ -89,7 +90,7 @@ def rows(root: Path) -> Iterator[Row]:
         module = load(read(root / "specs" / f"{name}.ssl"))
         program = _built(build(resolve(module, recipe)))
         yield Row(name, f"recipe {recipe}", "broken", *judged(program))
-    for form in FORMS:
+    for form in (*FORMS, *PAPERS):
         yield Row(form.method, form.broken, form.truth, *judged(form_program(form, root)))
 
 

@@ -20,6 +20,7 @@ from sslang.checks.gradient import cut_averages, untrained
 from sslang.checks.grids import grids
 from sslang.checks.growth import growth
 from sslang.checks.halves import half_cosines
+from sslang.checks.idle import idle_drops
 from sslang.checks.inert import never_in_force
 from sslang.checks.means import means
 from sslang.checks.memories import memories
@@ -80,6 +81,7 @@ def check_file(source: Source) -> list[Diagnostic]:
     module = load(source)
     by_recipe: dict[str | None, list[Diagnostic]] = {}
     used: dict[str | None, frozenset[str]] = {}
+    programs: list[Program] = []
     recipes: list[str | None] = [*module.recipes] or [None]
     steps = 0
     replaced = set(module.namespace.entries)
@@ -88,6 +90,7 @@ def check_file(source: Source) -> list[Diagnostic]:
             break
         resolved = resolve(module, recipe)
         program = build(resolved)
+        programs.append(program)
         steps += resolved.work.steps
         replaced = {n for n in replaced if resolved.namespace.entries[n].layer != "spec"}
         by_recipe[recipe] = [*_of_a_recipe(program, resolved), *growth(resolved)]
@@ -96,7 +99,7 @@ def check_file(source: Source) -> list[Diagnostic]:
     if len(by_recipe) < len(recipes):
         found.append(_left_out(module, recipes[len(by_recipe)]))
     elif not any(d.is_error for d in found):
-        found = [d for d in found if d.code != "E425" or not d.recipes]  # none has what it drops
+        found.extend(idle_drops(programs))
         found.extend(_unused(module, set().union(*used.values())))
         found.extend(dead_values(module, used))
         alike = list(summands(module))

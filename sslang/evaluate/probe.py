@@ -149,7 +149,7 @@ def _by_value(loss: Excerpt) -> Verdict | None:
     from sslang.evaluate.probe_trials import WORSE, losses
 
     found = losses(Machine(loss))
-    if math.isfinite(found.drawn) and found.scale_free and not found.collapsed <= found.drawn:
+    if found.scale_free:
         return Verdict("T1", "pass", _WHITENS, {"spread": found.spread})
     figures = {"collapsed": found.collapsed, "spread": found.spread}
     if not all(map(math.isfinite, figures.values())):
@@ -159,6 +159,15 @@ def _by_value(loss: Excerpt) -> Verdict | None:
         return Verdict("T1", "pass", f"{compared} {found.spread:.3g}", figures)
     reason = f"{compared} {found.spread:.3g}, which is no better"
     return Verdict("T1", "error", reason, figures)
+
+
+def _together(most: float) -> str:
+    """Why embeddings that have collapsed stay so, by the most that their spread grew."""
+    if most < 0.99:
+        return f"the collapsed point attracts: the spread falls to {most:.2g} of what it was"
+    if most < 1.01:
+        return "nothing moves collapsed embeddings apart: the spread stays what it was"
+    return f"collapsed embeddings stay together: the spread grows {most:.2g} times, and no further"
 
 
 def _by_escape(loss: Excerpt) -> Verdict:
@@ -177,8 +186,7 @@ def _by_escape(loss: Excerpt) -> Verdict:
     grown = f"by {min(found):.3g} times in {steps:.0f} steps"
     stay = ends.count("stays")
     if set(ends) <= {"stays", "open"} and stay:
-        reason = f"the collapsed point attracts: the spread grows at most {max(found):.2g} times"
-        return Verdict("T2", "error", reason, figures)
+        return Verdict("T2", "error", _together(max(found)), figures)
     if stay:
         reason = f"from {stay} of {len(ends)} collapsed points embeddings do not spread"
         return Verdict("T2", "warning", reason, figures)

@@ -27,6 +27,7 @@ from sslang.types import Dim, Size, TensorType
 ROWS, WIDTH, QUEUE, OTHER, CLASSES = 24, 16, 48, 32, 4
 KEPT, KEPT_SLICED = 16, 512  # sizes that stay
 DTYPE = torch.float64
+_ORDER = " order"  # among the draws: no node has such a name
 
 Values = dict[str, Tensor]
 
@@ -93,8 +94,12 @@ class Machine:
         return found
 
     def draws(self, generator: torch.Generator) -> Values:
-        """The step's draws that are values."""
-        return {n.name: self._draw(n, generator) for n in self.excerpt.nodes if n.op == DRAW}
+        """The step's draws that are values, and where the images stand in the batch.
+
+        The latter matters to queues: what is a step old there is of other images, row by row.
+        """
+        found = {n.name: self._draw(n, generator) for n in self.excerpt.nodes if n.op == DRAW}
+        return found | {_ORDER: torch.randperm(ROWS, generator=generator)}
 
     def _draw(self, node: Node, generator: torch.Generator) -> Tensor:
         assert isinstance(node.type, TensorType)
@@ -126,7 +131,7 @@ class Machine:
         for state, write in self.excerpt.writes.items():
             old = states[state] if state in states else written[state]
             if old.numel():
-                written[state] = self._written(state, write, old, known).detach()
+                written[state] = self._written(state, write, old, known, draws[_ORDER]).detach()
         return known[self.excerpt.loss].mean(), written
 
     def _value(
@@ -194,7 +199,9 @@ class Machine:
         generator = torch.Generator().manual_seed(len(node.setting("net")))
         return x.matmul(_normal((x.shape[-1], width), generator)).div(math.sqrt(x.shape[-1]))
 
-    def _written(self, state: str, write: Write, old: Tensor, known: dict[str, Any]) -> Tensor:
+    def _written(
+        self, state: str, write: Write, old: Tensor, known: dict[str, Any], order: Tensor
+    ) -> Tensor:
         value: Tensor = known[write.value]
         if write.index is not None:
             index: Tensor = known[write.index]
@@ -203,7 +210,7 @@ class Machine:
             return old.index_put((index,), value)
         plan = next(p for p in self.excerpt.states if p.name == state)
         if plan.kind == "queue":
-            return torch.cat([old, value])[-len(old) :]
+            return torch.cat([old, _in_order(value, order)])[-len(old) :]
         return value.expand_as(old)
 
     # --- sizes ---------------------------------------------------------------------------
@@ -238,6 +245,13 @@ class Machine:
     def _row(self, node: Node) -> tuple[int, ...]:
         assert isinstance(node.type, TensorType)
         return tuple(self._size(s) for s in node.type.shape[1:])
+
+
+def _in_order(rows: Tensor, order: Tensor) -> Tensor:
+    """Rows of images in another order, the same for each member of joined rows."""
+    if len(rows) % ROWS:
+        return rows
+    return rows.view(-1, ROWS, *rows.shape[1:])[:, order].flatten(0, 1)
 
 
 def _normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from sslang.evaluate.probe_flow import (
     KINDS,
+    NOISE,
     OPPOSED,
     SEEDS,
     SPREAD,
@@ -38,6 +39,8 @@ from sslang.evaluate.probe_flow import (
 from sslang.evaluate.probe_step import DTYPE, Machine, Values
 
 WORSE = 0.01  # share by which the loss at collapse must be the larger
+CLOSE, CLOSER, APART = 1e-3, 0.01, 0.3  # rows' spread, and by what less; of it, views' noise
+ALIKE = 0.05  # of the rise by noise: no more may it differ where the spread is no matter
 ESCAPED = 1.5  # growth of the spread that counts as escape
 SURE, SHRUNK = 2.0, 0.5  # growth in all starts that ends a run early
 STEPS = 400
@@ -57,18 +60,21 @@ ROUNDS, RESTED = 6, 0.02  # of rest, and the share that a round moves a start wh
 
 @dataclass(frozen=True)
 class Losses:
-    """The loss of the best constant, of the best spread embeddings, of spread ones as drawn, and of
-    the latter a thousand times closer to their mean."""
+    """The loss of the best constant, of the best spread embeddings, and of two that are all but
+    equal, the second `CLOSER` by a factor. By `noise` these two rise where views differ, by a share
+    of the spread."""
 
     collapsed: float
     spread: float
-    drawn: float
-    shrunk: float
+    close: tuple[float, float]
+    noise: tuple[float, float]
 
     @property
     def scale_free(self) -> bool:
-        """Whether it is no matter how far embeddings are spread, as after whitening."""
-        return abs(self.drawn - self.shrunk) < WORSE * abs(self.drawn)
+        """Whether it is no matter how close embeddings are, as after whitening."""
+        (first, second), (rise, other) = self.close, self.noise
+        alike = abs(rise - other) < ALIKE * abs(rise)
+        return alike and abs(first - second) < WORSE * max(abs(first), abs(rise))
 
 
 def losses(machine: Machine) -> Losses:
@@ -77,12 +83,24 @@ def losses(machine: Machine) -> Losses:
     collapsed = constant.best(_rested(constant, constant.constants(), equal=True))
     tables, others = spread.spread(), spread.weights()
     best = spread.best(_rested(spread, dict(tables), equal=False))
-    closer = {k: mean(v) + 1e-3 * deviation(v) for k, v in tables.items()}
-    drawn, shrunk = (
-        spread.best(spread.field({**t, **others}, spread.states()).loss) for t in (tables, closer)
-    )
     worst = int((collapsed - best).argmin())
-    return Losses(*(float(x[worst]) for x in (collapsed, best, drawn, shrunk)))
+    found, noise = [], []
+    for scale in (CLOSE, CLOSE * CLOSER):
+        closer = {k: mean(v) + scale * deviation(v) for k, v in tables.items()}
+        still, moved = (
+            float(_as_drawn(machine, {**closer, **others}, sign)[worst])
+            for sign in (0.0, scale * APART / NOISE)
+        )
+        found.append(still)
+        noise.append(moved - still)
+    close, rise = (found[0], found[1]), (noise[0], noise[1])
+    return Losses(float(collapsed[worst]), float(best[worst]), close, rise)
+
+
+def _as_drawn(machine: Machine, moving: Values, sign: float) -> Tensor:
+    """The loss of tables where views differ by one noise, times `sign`: the same at each call."""
+    flow = Flow(machine, 1)
+    return flow.best(flow.field(moving, flow.states(), (sign,)).loss)
 
 
 def _rested(flow: Flow, tables: Values, *, equal: bool) -> Tensor:

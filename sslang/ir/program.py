@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -89,6 +89,7 @@ class Program:
     diagnostics: tuple[Diagnostic, ...]
     spans: Mapping[str, Span]  # where each field of the recipe and each declaration stands
     used: frozenset[str]  # declarations of the file that this recipe reaches
+    drops: Mapping[Span, bool] = field(default_factory=dict)  # settings of drop_path: do they drop?
     later: tuple[Program, ...] = ()  # of the first phase: those that follow
 
     @property

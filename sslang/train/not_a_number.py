@@ -172,9 +172,15 @@ class Inquest:
         try:
             write_atomic(path, _bytes(self.learner.program.phase, step, batch))
         except OSError as error:
-            first = batch.index[:8].tolist()
-            return f"the batch, which began with images {first}, cannot be kept: {error.strerror}"
-        return f"the batch is kept in {path}"
+            why = error.strerror
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            why = "memory ran out"
+        else:
+            return f"the batch is kept in {path}"
+        first = batch.index[:8].tolist()
+        return f"the batch, which began with images {first}, cannot be kept: {why}"
 
 
 def _tried(what: str, work: Callable[[], T]) -> tuple[T | None, str]:

@@ -131,8 +131,8 @@ def test_it_stands_where_memory_lacks_to_look_for_it(
         raise error
 
     monkeypatch.setattr("sslang.train.not_a_number.checkpoint.load_latest", load)
-    text = HEAD + "p = softmax(z[a] @ z[b].T / 0.0001)\nloss = -log(take(p, arange(batch)))\n" + RECIPE
-    found, folder = gone_wrong(text, tmp_path)
+    loss = "p = softmax(z[a] @ z[b].T / 0.0001)\nloss = -log(take(p, arange(batch)))\n"
+    found, folder = gone_wrong(HEAD + loss + RECIPE, tmp_path)
     assert found.message == (
         "the loss of step 1 is not a number; there is no memory to repeat the steps before it and "
         "to find the op"
@@ -140,6 +140,19 @@ def test_it_stands_where_memory_lacks_to_look_for_it(
     assert found.span is not None and found.span.line == 7
     monkeypatch.undo()
     assert checkpoint.load_latest(folder / "checkpoints") is not None
+
+
+def test_the_op_is_named_where_the_batch_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("sslang.train.not_a_number.write_atomic", write)
+    loss = "p = softmax(z[a] @ z[b].T / 0.0001)\nloss = -log(take(p, arange(batch)))\n"
+    found, _ = gone_wrong(HEAD + loss + RECIPE, tmp_path)
+    assert found.message.startswith("step 1: `log` in")
+    assert "cannot be kept: memory ran out" in found.hint
 
 
 def test_every_loss_is_looked_at() -> None:

@@ -44,7 +44,7 @@ def build(resolved: Resolved) -> Program:
     reached = [(part.resolved, part.touched) for part in parts]
     written = cache(partial(resolved_text, resolved, reached))
     settings = settings_text(resolved, parts[0].touched)
-    found = [*_agree(parts), *_idle_drops(parts)]
+    found = _agree(parts)
     first, *rest = (_program(part, resolved, written, settings) for part in parts)
     diagnostics = tuple(dict.fromkeys(d for p in (first, *rest) for d in p.diagnostics))
     used = frozenset().union(*(p.used for p in (first, *rest)))
@@ -119,17 +119,6 @@ def _seen_by_no_loss(part: _Part, seen: set[str]) -> Iterator[Diagnostic]:
                              "let the loss read it, or evaluate a view that it reads")  # fmt: skip
 
 
-def _idle_drops(parts: Sequence[_Part]) -> Iterator[Diagnostic]:
-    """E425 for a `drop_path` whose branch has nothing to drop, in no phase."""
-    every = [(span, drops) for part in parts for span, drops in part.training.drops.items()]
-    effective = {span for span, drops in every if drops}
-    for span in dict.fromkeys(span for span, _ in every):
-        if span not in effective:
-            message = "`drop_path` drops nothing: no net of the branch has paths to drop"
-            yield Diagnostic("E425", message, span, (), "leave it away; `vit` and `transformer` "
-                             "of two blocks or more have such paths")  # fmt: skip
-
-
 def _differs(net: BuiltNet, other: BuiltNet) -> Diagnostic:
     """E305 for a net that the step and `features` apply to inputs that do not fit one net."""
     labels = (Label(net.first_use, f"used on {net.input} here"),) if net.first_use else ()
@@ -165,6 +154,7 @@ def _program(
         diagnostics=(*_diagnostics(part.resolved, *part.contexts), *hidden(part.touched)),
         spans=dict(places(part.resolved, part.recipe, part.contexts)),
         used=frozenset(_used(part)),
+        drops=part.training.drops,
     )
 
 
