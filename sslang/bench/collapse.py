@@ -107,6 +107,8 @@ def table(found: Sequence[Row]) -> str:
     lines.append("")
     for truth in _RIGHT:
         of = [r for r in found if r.truth == truth]
+        if not of:
+            continue
         counts = ", ".join(
             f"{sum(r.verdict.outcome == o for r in of)} {o}"
             for o in dict.fromkeys(r.verdict.outcome for r in of)

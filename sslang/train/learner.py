@@ -16,7 +16,11 @@ from sslang.diagnostics import DiagnosticError
 from sslang.emit.method import Method
 from sslang.emit.nets.convolutions import upsets_onednn
 from sslang.emit.sharding import SHARD_BYTES
-from sslang.emit.split.limits import limits_of, micro_batch_problem, processes_problem
+from sslang.emit.split.limits import (
+    limits_of,
+    micro_batch_problem,
+    processes_problem,
+)
 from sslang.emit.split.step import Images, SplitStep
 from sslang.ir.program import Program
 from sslang.model.recipe import Recipe, TensorNorm
@@ -150,7 +154,7 @@ class Learner:
         found = [processes_problem(limits, self.processes.count, batch)]
         if micro_batch is not None:
             found.append(micro_batch_problem(limits, micro_batch, rows))
-        problems = [problem for problem in found if problem is not None]
+        problems = dict.fromkeys(problem for problem in found if problem is not None)
         if problems:
             raise DiagnosticError(*problems)
         return SplitStep(

@@ -19,6 +19,7 @@ from sslang.ir.program import Program
 from sslang.processes import group
 from sslang.processes.group import Processes
 from sslang.processes.rows import shares
+from sslang.train.learner import Learner
 from tests.train.split import IMAGES, TINY, learn, load
 
 VIT = "backbone=vit(patch = 4, width = 24, depth = 2, heads = 2, position = learned)"
@@ -136,6 +137,9 @@ ODD = {
     "a weight beside centres":
         "weight w[8, 8] = normal\nhead h = mlp(8, 4)\nc = h([z[a].T @ z[b], w])\n"
         "loss = mean((c[0] - c[1])**2) + mean(z[b]**2)",
+    "masks in another order":
+        "branch o = f with (batch_norm = shuffle(4))\nm = rank(draw_uniform(9)) < 4\n"
+        "x = where(m[..., none], o(a, keep = m).patches, 0)\nloss = mean(x**2) + mean(z[b]**2)",
     "paths of tokens that are dropped":
         "head t = transformer(depth = 2, heads = 2, position = none)\n"
         "branch p = t with (drop_path = 0.5)\nx = p([f(a).patches, f(b).patches])\n"
@@ -224,6 +228,22 @@ def test_too_many_processes_are_refused() -> None:
     assert caught.value.diagnostics[0].code == "E742"
     hint = caught.value.diagnostics[0].hint
     assert hint == "--processes 4, or a batch of 20 images, or groups of 3"
+
+
+@pytest.mark.parametrize("split", ["micro-batches", "processes"])
+def test_a_mask_by_the_whole_batch_is_refused(split: str) -> None:
+    """The nets would have to see the images twice."""
+    text = ODD_HEAD + (
+        "n = rank(draw_uniform(9) * mean(z[a])) < 4\nx = f(b, keep = n).patches\n"
+        "loss = mean(where(n[..., none], x, 0)**2) + mean(z[a] ** 2)"
+    )
+    spec = load_source(Source("odd.ssl", text), None, ())
+    given = {"micro_batch": 4} if split == "micro-batches" else {"processes": Processes(0, 2, 0)}
+    with pytest.raises(DiagnosticError) as caught:
+        Learner(spec, images=IMAGES, **given)  # type: ignore[arg-type]
+    (found,) = caught.value.diagnostics
+    assert found.code == "E743"
+    assert found.span is not None and found.span.text == "f(b, keep = n)"
 
 
 def test_two_processes_change_nothing(tmp_path: Path) -> None:

@@ -16,8 +16,13 @@ def step(learner: Learner, number: int) -> None:
     learner.train_step(torch.from_numpy(images))
 
 
+WIDE = (
+    "backbone=resnet(depth=18, width=0.25, stem=small, stages=2)"  # wide enough for channels last
+)
+
+
 def learner(channels_last: bool) -> Learner:
-    program = load("simclr", *TINY, "batch=8", "optimizer=adamw(lr = 1e-3)")
+    program = load("simclr", *TINY, WIDE, "batch=8", "optimizer=adamw(lr = 1e-3)")
     return Learner(program, images=IMAGES, dtype=torch.float64, channels_last=channels_last)
 
 

@@ -32,4 +32,13 @@ ALL = (
         "processes than the recipe's `batch` has images, or has groups of `batch_norm = groups(n)` "
         "or `shuffle(n)`.",
     ),
+    Code(
+        "E743",
+        "images wait for the batch",
+        "A batch is split by its images: the nets see those of a part, then all parts compare what "
+        "came of them. A mask (`keep`) that is known only when images have been compared comes too "
+        "late for that.",
+        arises="It arises from `sslang run SPEC --processes N`, `torchrun`, `srun` or "
+        "`--micro-batch`, where `keep` depends on other images of the batch.",
+    ),
 )

@@ -215,8 +215,7 @@ branch online = f | g with (drop_path = 0.1)
 loss = nt_xent(online([a, b]), 0.5)
 """,
             """\
-encoder v = vit(patch = 8, width = 32, depth = 2, heads = 2)
-branch online = v | g with (drop_path = 0.1)
+branch online = f | g
 loss = nt_xent(online([a, b]), 0.5)
 """,
         ),

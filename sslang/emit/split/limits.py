@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import lcm
 
@@ -20,12 +21,14 @@ class Limits:
     """`unit` images in a row stay together, for a net applied at `unit_at`.
 
     `of_images` is the first net that is applied to images with batch norm over the whole batch, if
-    one is.
+    one is. `waiting` is one whose images wait for a value that is not known before all images have
+    been seen.
     """
 
     unit: int = 1
     unit_at: Span | None = None
     of_images: Node | None = None
+    waiting: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,25 @@ def limits_of(method: Method) -> Limits:
     Groups of rows that all compute alike, for they are no runs of images, set none.
     """
     normed = _normed(method)
-    found = Limits(of_images=normed.of_images)
-    for node in (n for split in partitions(method) for n in split.graph.nodes):
+    splits = partitions(method)
+    waiting = next((n for split in splits for n in _waiting(split)), None)
+    found = Limits(of_images=normed.of_images, waiting=waiting)
+    for node in (n for split in splits for n in split.graph.nodes):
         if node.name not in normed.names or node.setting("alike"):
             continue
         unit = lcm(found.unit, node.setting("group") or 1)
         if unit > found.unit:
             found = replace(found, unit=unit, unit_at=node.place)
     return found
+
+
+def _waiting(split: Partition) -> Iterator[Node]:
+    """Nets on images that take what depends on other images of the batch, such as a mask."""
+    for node in split.graph.nodes:
+        if node.op == APPLY and not split.is_embedding(node):
+            types = (split.graph.node(n).type for n in node.references)
+            if any(isinstance(type_, ViewType) for type_ in types):
+                yield node
 
 
 def partitions(method: Method, *, micro_batches: bool = False) -> list[Partition]:
@@ -84,10 +98,23 @@ def _applied(node: Node, nets: nn.Module) -> list[nn.Module]:
     return list(net.children())[node.setting("start") or 0 : node.setting("stop")]
 
 
+def _too_early(waiting: Node) -> Diagnostic:
+    """Why a batch cannot be split at all."""
+    return Diagnostic(
+        "E743",
+        f"`{waiting.setting('net')}` is applied to images with a mask that depends on other "
+        "images of the batch",
+        waiting.place,
+        hint="one process computes it, in one piece; a mask by draws or by its own image is split",
+    )
+
+
 def micro_batch_problem(limits: Limits, micro_batch: int, rows: int) -> Diagnostic | None:
     """Why a process's `rows` images of a batch cannot be split into micro-batches, if so."""
     if micro_batch >= rows:
         return None
+    if limits.waiting is not None:
+        return _too_early(limits.waiting)
     if limits.of_images is not None:
         return Diagnostic(
             "E740",
@@ -111,6 +138,8 @@ def micro_batch_problem(limits: Limits, micro_batch: int, rows: int) -> Diagnost
 
 def processes_problem(limits: Limits, processes: int, batch: int) -> Diagnostic | None:
     """Why a batch cannot be split over so many processes, if so."""
+    if limits.waiting is not None:
+        return _too_early(limits.waiting)
     runs = -(-batch // limits.unit)
     if processes <= runs:
         return None

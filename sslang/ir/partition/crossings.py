@@ -7,6 +7,7 @@ from typing import Any
 
 from sslang.ir.graph import DRAW, ENTER, GATHER_ROWS, IMAGE, ONCE, OWN_ROWS, Graph, Node
 from sslang.ir.partition.placement import ANY_ORDER, Columns, Local, Placement, Whole
+from sslang.ops import PRIMITIVES
 
 
 class Growing:
@@ -83,6 +84,29 @@ class Growing:
             node = self.by_name[name]
             settings = (*node.settings, ("whole", True))
             made = replace(node, name=self.fresh(f"all_{name}"), settings=settings)
+            self.crossings[key] = self.add(made, Whole())
+        return self.crossings[key]
+
+    def made_by_all(self, name: str) -> str | None:
+        """The value as all make it of draws alone, without a message; None where they cannot."""
+        placement, node = self.placed[name], self.by_name[name]
+        if isinstance(placement, Whole):
+            return None if placement.batch or placement.trained else name
+        if not isinstance(placement, Local) or name in self.of_images:
+            return None
+        if node.op == DRAW:
+            return self._drawn_whole(name)
+        if node.op == OWN_ROWS:
+            return self.made_by_all(node.references[0])
+        if node.op not in PRIMITIVES:
+            return None
+        key = ("alike", name, None)
+        if key not in self.crossings:
+            names = {n: self.made_by_all(n) for n in node.references}
+            if None in names.values():
+                return None
+            inputs = tuple(names[i] if isinstance(i, str) else i for i in node.inputs)
+            made = replace(node, name=self.fresh(f"all_{name}"), inputs=inputs)
             self.crossings[key] = self.add(made, Whole())
         return self.crossings[key]
 

@@ -213,7 +213,8 @@ class _Walk(Growing):
             assert isinstance(placement, Local) and placement.order is None, "permuted twice"
             self.add(node, replace(placement, order=permutation))
             return
-        self._alike(self._with(node, {value: self.whole(value, Whole(True))}))
+        whole = self.made_by_all(value) or self.whole(value, Whole(True))
+        self._alike(self._with(node, {value: whole}))
 
     def _part_of(self, node: Node) -> None:
         """A member of joined rows, or a field of a record."""
