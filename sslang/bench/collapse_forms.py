@@ -75,7 +75,7 @@ branch slow = ema(v, 0.99)
 shown = rank(draw_uniform(16)) < 8
 """
 
-_QUEUE = """
+QUEUE = """
 branch target = ema(online, 0.99)
 q = l2_normalize(online(a))
 k = stop_grad(l2_normalize(target(b)))
@@ -145,19 +145,19 @@ y = l2_normalize(online(b))
 loss = -dot(x, y) / 0.1 + log_sum_exp(x @ y.T / 0.1, axis = 1, where = eye(batch) == 0)
 """),
     # Spread grows by 15, 3 and 1 % in 400 steps without noise, at a rate that stays.
-    _sound("MoCo, negatives times 1e-4", _QUEUE + """
+    _sound("MoCo, negatives times 1e-4", QUEUE + """
 loss = -dot(q, k) + 1e-4 * log_sum_exp(q @ memory.T / 0.2, axis = 1)
 """),
-    _sound("MoCo, negatives times 2e-5", _QUEUE + """
+    _sound("MoCo, negatives times 2e-5", QUEUE + """
 loss = -dot(q, k) + 2e-5 * log_sum_exp(q @ memory.T / 0.2, axis = 1)
 """),
-    _sound("MoCo, squares of negatives times 2e-5", _QUEUE + """
+    _sound("MoCo, squares of negatives times 2e-5", QUEUE + """
 loss = -dot(q, k) + 2e-5 * mean((q @ memory.T)**2, axis = 1)
 """),
-    _broken("MoCo", "logits of negatives cut", _QUEUE + """
+    _broken("MoCo", "logits of negatives cut", QUEUE + """
 loss = -log_softmax(concat([dot(q, k)[:, none], stop_grad(q @ memory.T)], axis = -1) / 0.2)[:, 0]
 """),
-    _broken("MoCo", "queue as positives", _QUEUE + """
+    _broken("MoCo", "queue as positives", QUEUE + """
 loss = -dot(q, k) - mean(q @ memory.T, axis = 1)
 """),
     _sound("KoLeo and alignment", """
@@ -226,11 +226,11 @@ loss = mean(mean((q - stop_grad(slow(a).patches))**2, axis = -1), where = not sh
     _broken("I-JEPA", "no predictor, nothing masked", _JEPA + """
 loss = mean(mean((v(a).patches - stop_grad(slow(a).patches))**2, axis = -1), where = not shown)
 """),
-    Form("mean shift", "", "asymmetric", _QUEUE + """
+    Form("mean shift", "", "asymmetric", QUEUE + """
 head p = mlp(64, 32)
 loss = 2 - 2 * dot(l2_normalize(p(online(a))), nearest(k, memory))
 """),
-    _broken("mean shift", "no predictor", _QUEUE + """
+    _broken("mean shift", "no predictor", QUEUE + """
 loss = 2 - 2 * dot(q, nearest(k, memory))
 """),
     _changed("NNCLR", "no negatives, no predictor", "examples/nnclr.ssl", {
@@ -272,10 +272,10 @@ loss = mean(cross_entropy(s, t)) - entropy(m)
     _broken("MSN", "entropy of the cut target", _MSN.replace("mean(softmax(s)", "mean(t") + """
 loss = mean(cross_entropy(s, t)) - entropy(m)
 """),
-    _sound("MoCo, decoupled", _QUEUE + """
+    _sound("MoCo, decoupled", QUEUE + """
 loss = -dot(q, k) / 0.2 + log_sum_exp(q @ memory.T / 0.2, axis = 1)
 """),
-    _broken("MoCo, decoupled", "negatives cut", _QUEUE + """
+    _broken("MoCo, decoupled", "negatives cut", QUEUE + """
 loss = -dot(q, k) / 0.2 + stop_grad(log_sum_exp(q @ memory.T / 0.2, axis = 1))
 """),
     _sound("PIRL", _PIRL + """
@@ -306,7 +306,7 @@ x = l2_normalize(online(a))
 y = l2_normalize(online(b))
 loss = -dot(x, y) / 0.1 - 0.5 * log_sum_exp(x @ y.T / 0.1, axis = 1)
 """),
-    _sound("ReSSL", _QUEUE + """
+    _sound("ReSSL", QUEUE + """
 loss = cross_entropy(q @ memory.T / 0.1, stop_grad(softmax(k @ memory.T / 0.04)))
 """),
     _sound("VICReg, target cut", _HALF + """
@@ -349,14 +349,14 @@ loss = mean(sum((x - stop_grad(y))**2, axis = 1)) + 1e-3 * uniformity(x, 2)
     _broken("uniformity times 1e-3, target cut", "its sign", _UNIFORMITY + """
 loss = mean(sum((x - stop_grad(y))**2, axis = 1)) - 1e-3 * uniformity(x, 2)
 """),
-    _sound("MoCo, longer rows cost", _QUEUE + """
+    _sound("MoCo, longer rows cost", QUEUE + """
 r = online(a)
 loss = info_nce(q, k, memory, 0.2) + 1e-3 * sum(r**2, axis = 1)
 """),
-    _broken("MoCo", "attraction by the queue, slowly", _QUEUE + """
+    _broken("MoCo", "attraction by the queue, slowly", QUEUE + """
 loss = -dot(q, k) - 2e-4 * log_sum_exp(q @ memory.T / 0.2, axis = 1)
 """),
-    _broken("MoCo", "away from the queue's mean direction alone", _QUEUE + """
+    _broken("MoCo", "away from the queue's mean direction alone", QUEUE + """
 far = stop_grad(l2_normalize(online(b)))
 loss = -dot(q, k) + 0.1 * dot(far, stop_grad(q))
 """),

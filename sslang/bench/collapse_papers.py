@@ -7,7 +7,7 @@ whitens by a value that normalises 0: both were mended.
 
 from __future__ import annotations
 
-from sslang.bench.collapse_forms import Form
+from sslang.bench.collapse_forms import QUEUE, Form
 
 _ROWS = """
 x = l2_normalize(online(a))
@@ -17,14 +17,6 @@ y = l2_normalize(online(b))
 _RATE = """
 fn log_det(m: [D, D]) = 2 * sum(log(sum(eye(D) * cholesky(m), axis = 1)))
 fn rate(c: [D, D], alpha) = log_det(eye(D) + alpha * c) / 2
-"""
-
-_QUEUE = """
-branch target = ema(online, 0.99)
-q = l2_normalize(online(a))
-k = stop_grad(l2_normalize(target(b)))
-queue memory[128] = sphere(32)
-memory <- k
 """
 
 _SWAV = (
@@ -64,7 +56,7 @@ x = l2_normalize(online(a))
 y = stop_grad(l2_normalize(target(b)))
 loss = mean(sum((x - y)**2, axis = 1)) / 2 - rate(covariance(x), 32 / 0.25)
 """),
-    _sound("MoCHi (Kalantidis et al., 2020)", _QUEUE + """
+    _sound("MoCHi (Kalantidis et al., 2020)", QUEUE + """
 hard = l2_normalize(0.5 * nearest(q, memory) + 0.5 * stop_grad(q))
 s = concat([dot(q, k)[:, none], q @ memory.T, dot(q, hard)[:, none]], axis = -1)
 loss = -log_softmax(s / 0.2)[:, 0]
@@ -114,7 +106,7 @@ y = stop_grad(l2_normalize(target(b)))
 m = mean(x, axis = 0, keep = true)
 loss = mean(sum((x - y)**2, axis = 1)) / 2 - rate(m.T @ m, 32 / 0.25)
 """),
-    _broken("MoCo", "off by one: the oldest row of the queue is the positive", _QUEUE + """
+    _broken("MoCo", "off by one: the oldest row of the queue is the positive", QUEUE + """
 loss = -log_softmax(concat([dot(q, k)[:, none], q @ memory.T], axis = -1) / 0.2)[:, 1]
 """),
     _broken("MMCR", "squares of the singular values", _ROWS + """

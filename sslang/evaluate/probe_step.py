@@ -9,6 +9,7 @@ size that became a number) it is replaced too. Where a loss takes slices beyond 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
@@ -126,7 +127,7 @@ class Machine:
             try:
                 known[node.name] = self._value(node, known, moving, given, noise, written)
             except (RuntimeError, IndexError, TypeError, ValueError) as error:
-                reason = str(error).partition("\n")[0]
+                reason = re.sub(r"\(Batch element \d+\): ", "", str(error).partition("\n")[0])
                 raise NotInterpreted(f"`{node.op}` cannot be computed: {reason}") from error
         for state, write in self.excerpt.writes.items():
             old = states[state] if state in states else written[state]

@@ -314,6 +314,8 @@ def _with(ctx: Context, node: tree.With, scope: Scope) -> Any:
         with together:
             if setting.name is None:
                 ctx.fail("E303", "a setting is written `name = value`", setting.span)
+            if setting.name in settings:
+                ctx.fail("E303", f"`{setting.name}` is given twice", setting.span)
             found = names.word_or_value(ctx, setting, nets.WORDS.get(setting.name, ()), scope)
             settings[setting.name] = (found, setting.value.span)
     together.done()

@@ -35,7 +35,10 @@ def solve_triangular(a: TensorType, b: TensorType, upper: bool = False) -> Tenso
 
 @tensor_op("sslang.emit.tensors.singular_values", couples=_over_rows)
 def singular_values(x: TensorType) -> TensorType:
-    """The singular values in descending order: [..., N, M] -> [..., min(N, M)]."""
+    """The singular values in descending order: [..., N, M] -> [..., min(N, M)].
+
+    N and M are numbers: of rows of the batch take the roots of those of `x.T @ x`.
+    """
     if x.rank < 2:
         raise Misfit(f"`singular_values` acts on matrices; this is {x}")
     rows, columns = x.shape[-2:]
