@@ -315,7 +315,8 @@ loss = 25 * mean((x - y)**2) + 25 * narrow(x) + redundancy(x)
     _broken("VICReg, target cut", "variance of the cut side", _HALF + """
 loss = 25 * mean((x - y)**2) + 25 * narrow(y) + redundancy(y)
 """),
-    # Written when the growth of a window had come to decide, and judged as they stood.
+    # Written when the growth of a window had come to decide; DINO with Sinkhorn and the first
+    # cross-correlation got a warning then. What stands between these two came with the mend.
     _sound("spectral contrastive, target cut", _HALF + """
 loss = -2 * mean(dot(x, y)) + mean((x @ y.T)**2)
 """),
