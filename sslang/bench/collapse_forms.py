@@ -316,7 +316,7 @@ loss = 25 * mean((x - y)**2) + 25 * narrow(x) + redundancy(x)
 loss = 25 * mean((x - y)**2) + 25 * narrow(y) + redundancy(y)
 """),
     # Written when the growth of a window had come to decide; DINO with Sinkhorn and the first
-    # cross-correlation got a warning then. What stands between these two came with the mend.
+    # cross-correlation got a warning then; the form without eps and the two after it came later.
     _sound("spectral contrastive, target cut", _HALF + """
 loss = -2 * mean(dot(x, y)) + mean((x @ y.T)**2)
 """),
