@@ -14,6 +14,7 @@ from sslang.ops.schedules import Schedule
 
 LARGEST = 10.0
 _NAMED = re.compile(r"/\s*(\w*(?:temperature|temp|tau))\s*\)?$")
+_TIMES = re.compile(r"\*\s*(\w*(?:temperature|temp|tau))\s*\)?$")
 _SOFTMAXES = frozenset(("log_softmax", "log_sum_exp", "exp"))
 _PASSED = frozenset((
     "concat", "index", "stack", "stop_grad", "scale_grad", "add", "subtract", "negative",
@@ -22,7 +23,7 @@ _SCALES = frozenset(("divide", "multiply"))
 
 
 def temperatures(program: Program) -> Iterator[Diagnostic]:
-    """E523 for a temperature of 0 or less, E524 for one above 10.
+    """E523 for a temperature of 0 or less, E524 for one above 10 or that logits are multiplied by.
 
     A temperature is a number that logits are divided by on their way into a softmax, or that is
     called one. Where neither its name says it nor cosines are divided, a large one may be a scale,
@@ -35,6 +36,10 @@ def temperatures(program: Program) -> Iterator[Diagnostic]:
     for node in program.step.nodes:
         if node.op not in _SCALES or node.span is None:
             continue
+        times = _TIMES.search(node.span.text[-200:].strip()) if node.op == "multiply" else None
+        if times is not None and node.name in within and max(_ends(node, schedules), default=0) > 1:
+            yield _multiplied(node.span, times.group(1))
+            continue
         name = _named(node.span.text[-200:]) if node.op == "divide" else ""
         ends = _ends(node, schedules) if name or node.name in within else ()
         if not ends or (min(ends) > 0 and max(ends) <= LARGEST):
@@ -44,6 +49,11 @@ def temperatures(program: Program) -> Iterator[Diagnostic]:
             if not _is_of(by_name, node, cosines):
                 continue
         yield from _told(program, node, name, ends, reported)
+
+
+def _multiplied(span: Span, name: str) -> Diagnostic:
+    message = f"the logits are multiplied by `{name}`: all probabilities are nearly the same"
+    return Diagnostic("E524", message, span, hint=f"divide by it: `/ {name}`")
 
 
 def _told(
