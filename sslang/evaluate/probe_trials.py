@@ -225,7 +225,10 @@ def _left_alone(start: _Start, pushed: Growth) -> Growth:
         if step % WATCHED:
             continue
         windows.append(start.spread(moving))
-        grown = tuple(windows[-1].tolist())
+        grown = tuple(
+            factor if known == "escapes" else float(windows[-1][at])
+            for at, (factor, known) in enumerate(zip(pushed.factors, pushed.ends, strict=True))
+        )
         ends: tuple[End, ...] = tuple(
             "escapes" if known == "escapes" else _end([float(w[at]) for w in windows])
             for at, known in enumerate(pushed.ends)
@@ -267,11 +270,13 @@ def _end(spread: list[float]) -> End:
         return "escapes"
     if len(spread) < 3:
         return "open"
-    earlier, rate = spread[-2] / spread[-3], spread[-1] / spread[-2]
-    if rate <= STAYS:
+    first, before, now = spread[-3:]
+    if now <= STAYS * before:
         return "stays"
-    grows = rate >= GROWS and earlier >= GROWS
-    return "escapes" if grows and math.log(rate) >= STEADY * math.log(earlier) else "open"
+    if not (now >= GROWS * before and before >= GROWS * first > 0):
+        return "open"
+    steady = math.log(now / before) >= STEADY * math.log(before / first)
+    return "escapes" if steady else "open"
 
 
 def _rest(flow: Flow, moving: Values, states: Values) -> None:

@@ -24,6 +24,7 @@ from sslang.evaluate.probe import Verdict, computed, findings, probe, probe_numb
 from sslang.evaluate.probe_file import probe_file
 from sslang.evaluate.probe_graph import Excerpt, excerpt, sharpening
 from sslang.evaluate.probe_step import Machine
+from sslang.evaluate.probe_trials import _end
 from sslang.ir.program import Program
 from tests.conftest import ROOT
 
@@ -324,3 +325,36 @@ def test_a_check_without_probe_needs_no_torch(tmp_path: Path) -> None:
     path = written(tmp_path, CONTRAST)
     code = f"import sys, sslang; sslang.check({path!r}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- what becomes of a start --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spread", "expected"),
+    [
+        ([1.0, 2.5], "escapes"),
+        ([1.0, 1.5], "open"),
+        ([1.0, 1.03, 1.061], "escapes"),  # slow, at a rate that stays
+        ([1.0, 1.3, 1.4], "open"),  # at a rate that falls
+        ([1.0, 1.005, 1.0101], "open"),  # at next to none
+        ([1.0, 1.2, 1.2001], "stays"),
+        ([1.0, 0.0, 0.0], "stays"),
+        ([1.0, 0.0, 1e-9], "open"),
+        ([1.0, 0.9, float("nan")], "open"),
+    ],
+)
+def test_steady_growth_is_an_escape_however_slow(spread: list[float], expected: str) -> None:
+    assert _end(spread) == expected
+
+
+def test_an_escape_too_slow_to_be_sure_of_is_a_warning() -> None:
+    """Squares of negatives that change the spread by less than a hundredth in 400 steps."""
+    slow = form("MoCo, squares of negatives times 2e-5")
+    slow = replace(slow, body=slow.body.replace("2e-5", "4e-6"))
+    found = form_program(slow, ROOT)
+    verdict = probe(found)
+    assert (verdict.test, verdict.outcome) == ("T2", "warning")
+    assert verdict.reason.startswith("collapsed embeddings spread too slowly to be sure of: by 1.0")
+    (diagnostic,) = findings(found, verdict)
+    assert diagnostic.code == "E411"
