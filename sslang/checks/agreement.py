@@ -9,7 +9,6 @@ compared with itself on constant rows, which training would find if they cost le
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -19,6 +18,7 @@ from sslang.checks.tables import Machine, NotComputed, Tables, computed
 from sslang.diagnostics import Diagnostic
 from sslang.ir.graph import APPLY, DRAW, LATCH, READ
 from sslang.ir.program import Program
+from sslang.records import record
 
 SEEDS = 3
 CLEAR = 0.02  # share of the larger loss, by which one must be beyond the other
@@ -58,7 +58,7 @@ def agreement(program: Program, found: Structure) -> Iterator[Diagnostic]:
                          hint=hint + "uniformity, negatives")  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Figures:
     """What the tables say, and the two losses that it rests on."""
 

@@ -38,7 +38,7 @@ from sslang.checks.unequal import unequal_rows
 from sslang.diagnostics import Diagnostic, Fix, Source, Span
 from sslang.diagnostics.fix import removal
 from sslang.diagnostics.silence import silenced
-from sslang.ir.build import build
+from sslang.ir.build import Builder
 from sslang.ir.program import Program
 from sslang.model.overlay import resolve
 from sslang.model.recipe import FIELDS
@@ -84,12 +84,13 @@ def check_file(source: Source) -> list[Diagnostic]:
     programs: list[Program] = []
     recipes: list[str | None] = [*module.recipes] or [None]
     steps = 0
+    builder = Builder()
     replaced = set(module.namespace.entries)
     for recipe in recipes:
         if steps > MAX_STEPS:
             break
         resolved = resolve(module, recipe)
-        program = build(resolved)
+        program = builder.program(resolved)
         programs.append(program)
         steps += resolved.work.steps
         replaced = {n for n in replaced if resolved.namespace.entries[n].layer != "spec"}

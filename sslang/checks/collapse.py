@@ -11,7 +11,7 @@ net does not count.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from sslang.checks.content import content_of
@@ -24,6 +24,7 @@ from sslang.ir.graph import APPLY, DRAW, INPUT, LATCH, READ, Node
 from sslang.ir.program import NetPlan, Program
 from sslang.ir.rows import Rows, row_analysis
 from sslang.ops.schedules import ends_of
+from sslang.records import record
 from sslang.types import TensorType, ViewType
 
 _REDUCING = frozenset(("mean", "sum"))
@@ -34,7 +35,7 @@ _NORMS = frozenset(("batch_norm", "layer_norm"))  # that have none without scale
 NO_COLLAPSE = "no_collapse"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Structure:
     """What structure alone says of a phase; `undecided` where terms compare rows."""
 

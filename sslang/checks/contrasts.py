@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from sslang.checks.gradient import carrying
 from sslang.checks.products import Product, held_rows, products
 from sslang.diagnostics import Diagnostic, Label, Span
 from sslang.ir.graph import APPLY, SCHEDULE, SIZE, Node
 from sslang.ir.program import Program
+from sslang.records import record
 from sslang.types import TensorType
 
 _SCALES = frozenset(("multiply", "divide"))
@@ -17,7 +17,7 @@ _NUMBERS = frozenset((SCHEDULE, SIZE))
 _CUTS = frozenset(("stop_grad", "scale_grad"))
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Contrast:
     """A log-softmax along the last axis: what it is of, and the parts that are joined there."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from sslang.checks.collapse import structure
 from sslang.checks.gradient import carrying
@@ -13,12 +12,13 @@ from sslang.diagnostics import Diagnostic, Label
 from sslang.ir.graph import APPLY, FIELD, SCHEDULE, SIZE, WEIGHT, Node
 from sslang.ir.program import Program
 from sslang.ops.schedules import ends_of
+from sslang.records import record
 
 _MOVES = SAME | {"index", "concat", "stack"}  # that leave numbers as they are
 _NUMBERS = frozenset((SCHEDULE, SIZE))
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Cross:
     """target * log_softmax(logits): the nodes."""
 
@@ -123,7 +123,7 @@ def _is_flatter(program: Program, cross: _Cross) -> bool:
     return target.lowest > prediction.highest
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Tempered:
     """What a softmax is of, and the temperatures that it goes through."""
 

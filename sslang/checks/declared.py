@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sslang.ir.program import Program
 from sslang.model import recipe as words
+from sslang.records import record
 from sslang.types import Size
 
 COMMAND_LINE = "command line"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Declared:
     """Training images, those of them that have a label, and pixels a side (None: they differ)."""
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sslang.ir.graph import INPUT, Node
 from sslang.ir.program import Program
+from sslang.records import record
 from sslang.types import Size, TensorType
 
 FAR = 3.0  # times the prediction, beyond which the first loss is worth a word
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Expected:
     """`loss` at the start, where each row's softmax is over `classes` rows alike."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from sslang.checks.selected import covers
 from sslang.diagnostics import Diagnostic, Fix, Label, Span
 from sslang.diagnostics.fix import wrapped
 from sslang.ir.graph import APPLY, WEIGHT, Graph, Node
 from sslang.ir.program import NetPlan, Program
+from sslang.records import record
 
 _MAX_LABELS = 3
 
@@ -55,7 +55,7 @@ def untrained(program: Program) -> Iterator[Diagnostic]:
             yield _untrained(phase, use)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Use:
     """A net or weight as a phase uses it: where it is declared, and the nodes that apply it."""
 

@@ -28,6 +28,7 @@ from sslang.ir.graph import (
 )
 from sslang.ir.program import Program, StatePlan
 from sslang.ops.schedules import ends_of
+from sslang.records import record
 from sslang.types import Dim, Size, TensorType, ViewType
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def computed(graph: Graph) -> tuple[Node, ...]:
     return tuple(n for n in graph.nodes if n.name in kept)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Tables:
     """What one evaluation is a function of.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from sslang.diagnostics import Source, Span
 from sslang.ir.program import Program
 from sslang.ops.schedules import Combined, Piecewise, Ramp, Schedule, Sequence
+from sslang.records import record
 from sslang.types import Duration
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Time:
     """A duration, what has it, and the name to point at.
 

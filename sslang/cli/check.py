@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from sslang.cli.shared import (
+    answer_at_once,
     as_json,
     count,
     print_diagnostics,
@@ -37,6 +38,8 @@ MAX_ROUNDS = 20  # of fixes that make room for others
 @reporting
 def command(specs: tuple[str, ...], form: str, fix: bool, probe: bool, json_: bool) -> None:
     """Check SPECS under all of their recipes; no data is read. Status 1 if there are errors."""
+    if not probe:
+        answer_at_once()
     import sslang
 
     found: list[Diagnostic] = []

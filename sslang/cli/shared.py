@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import sys
@@ -33,6 +34,16 @@ def share_cores(place: Place | None = None) -> None:
     threads = None if place is None else thread_count(place, os.environ)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
+def answer_at_once() -> None:
+    """Leave off, in a process that answers and ends, what only keeps it waiting.
+
+    The collector would walk over all that was loaded, many times, and Pydantic would look for
+    plugins in every package that is installed. What the user has set stands.
+    """
+    gc.set_threshold(200_000, *gc.get_threshold()[1:])
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def reporting(function: Callable[Given, Result]) -> Callable[Given, Result]:

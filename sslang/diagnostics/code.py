@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from sslang.records import record
 
 Severity = Literal["error", "warning", "note"]
 
@@ -16,7 +17,7 @@ head g = mlp(64, 32)
 """
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Example:
     """A program that gives the code and one that does not: the page of `sslang explain`.
 
@@ -38,7 +39,7 @@ class Example:
         return text if self.whole or text.lstrip().startswith("method") else PREAMBLE + text
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Code:
     """`explanation` says why it is one; `arises` how, where no program alone can bring it about."""
 

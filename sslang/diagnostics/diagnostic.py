@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from sslang.diagnostics.code import Severity
 from sslang.diagnostics.codes import CODES
 from sslang.diagnostics.fix import Fix, replacement
 from sslang.diagnostics.source import Span
+from sslang.records import record
 
 # Names like another: how many are shown, how alike they are, how many are compared in full.
 _SHOWN, _CUTOFF, _COMPARED = 4, 0.6, 100
 _MEANT = 0.75  # how alike what an edit writes is: `square` is like `sqrt`, and means another thing
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Label:
     """A second place that explains the first: where a dimension came from, for example."""
 
@@ -25,7 +25,7 @@ class Label:
     text: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Diagnostic:
     """One finding. `code` is permanent and declared in `sslang.diagnostics.codes`.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sslang.diagnostics.source import Source, Span
+from sslang.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Edit:
     """`text` takes the place of a range; an empty range is an insertion before its start."""
 
@@ -16,7 +16,7 @@ class Edit:
     text: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Fix:
     """Edits that belong together. `safe`: there is one thing the author can have meant."""
 

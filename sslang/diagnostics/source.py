@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
+from sslang.records import record
 
-@dataclass(frozen=True, eq=False)
+
+@record(frozen=True, eq=False)
 class Source:
     """A text with a name to show to people: a path, `std/losses.ssl`, or `command line`."""
 
@@ -34,7 +36,7 @@ class Source:
         return self.text[start:] if end < 0 else self.text[start:end]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Span:
     """A half-open range [start, end) of characters in a source."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any
 
 from sslang.diagnostics import Span
+from sslang.records import record
 from sslang.types import TensorType, Type
 
 # An input is the name of an earlier node, a number that stands for itself, or None (not given).
@@ -42,7 +43,7 @@ CROSSINGS = frozenset((GATHER_ROWS, OWN_ROWS, ENTER, TOTAL, ONCE, ASK, FETCH, PR
 _CUTS = frozenset(("stop_grad", "argmax", READ, LATCH))
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Node:
     name: str
     op: str
@@ -78,7 +79,7 @@ class Node:
         return default
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Write:
     """`state <- value`, or `state[index] <- value`, both names of nodes."""
 
@@ -90,7 +91,7 @@ class Write:
         return (self.value,) if self.index is None else (self.value, self.index)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Graph:
     """Nodes in an order in which each follows its inputs; named outputs; writes of states."""
 

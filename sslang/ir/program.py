@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +11,11 @@ from sslang.diagnostics import Diagnostic, Span
 from sslang.ir.graph import INPUT, Graph
 from sslang.model.spec import Spec
 from sslang.ops.schedules import Schedule
+from sslang.records import record
 from sslang.types import Dim, Duration, Size, TensorType
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class NetPlan:
     """How a net is built: (dotted path of a builder, its arguments) a stage."""
 
@@ -26,7 +27,7 @@ class NetPlan:
     origin: tuple[str, str] | None = None  # a run or file to load it from, and the net's name there
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class AveragePlan:
     """The copies that a branch keeps, each with the net it follows."""
 
@@ -37,7 +38,7 @@ class AveragePlan:
     buffers: bool
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class StatePlan:
     """A queue, bank, state or weight: its shape, and how it begins.
 
@@ -73,7 +74,7 @@ def _flat(values: Iterable[object]) -> Iterator[Dim]:
             yield from _flat((value.start, value.stop))
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Program:
     """One phase of a method under one recipe. The first holds the phases after it."""
 

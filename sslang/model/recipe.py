@@ -6,9 +6,11 @@ order, and its docstring and field descriptions are its reference page.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from types import NoneType
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic_core import CoreSchema, core_schema
 
 from sslang.ops.schedules import Schedule
 from sslang.types import Duration
@@ -39,9 +41,29 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Word(BaseModel):
     """Base of the vocabulary; unknown arguments are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # A recipe uses a third of the words: the validator of each is built at its first use.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
     role: ClassVar[str] = ""
     word: ClassVar[str] = ""
+
+
+class _Made:
+    """Marks a field that takes words, each validated when it was made."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: object) -> CoreSchema:
+        classes = get_args(source) or (source,)
+        *others, last = [f"`{cls.word}(...)`" for cls in classes if cls is not NoneType]
+        either = f"{', '.join(others)} or {last}" if others else last
+
+        def made(value: object) -> object:
+            if not isinstance(value, classes):
+                raise ValueError(f"it should be {either}")
+            return value
+
+        return core_schema.no_info_plain_validator_function(made)
+
+
+MADE = _Made()
 
 
 # --- data --------------------------------------------------------------------------------
@@ -196,9 +218,6 @@ class Group(Word):
     by and, or, not. `adapt = false` leaves them out of LARS's layer-wise rate.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
-    )
     role: ClassVar[str] = "group"
     word: ClassVar[str] = "group"
     selector: Any
@@ -264,24 +283,26 @@ WORDS: dict[str, type[Word]] = {
 class Recipe(BaseModel):
     """The fields of a recipe, after every overlay. They are ordinary names of the spec."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
-    )
-    data: Embedded | ImageFolder | Cifar10 | Cifar100 | Stl10 | FashionMnist | ImageNet = Field(
-        description="where the images come from"
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+    data: Annotated[
+        Embedded | ImageFolder | Cifar10 | Cifar100 | Stl10 | FashionMnist | ImageNet, MADE
+    ] = Field(description="where the images come from")
     batch: Positive = Field(description="images a step, over all processes")
     length: Time = Field(description="how long to train, in epochs or steps")
-    optimizer: Sgd | AdamW | Lars = Field(description="sgd, adamw or lars")
+    optimizer: Annotated[Sgd | AdamW | Lars, MADE] = Field(description="sgd, adamw or lars")
     last_batch: Literal["drop", "keep", "wrap"] = Field(
         "drop",
         description="an epoch's last short batch: drop it, keep it short, or wrap it "
         "round with images of the next epoch",
     )
-    clip: GlobalNorm | TensorNorm | None = Field(None, description="limit on gradients")
+    clip: Annotated[GlobalNorm | TensorNorm | None, MADE] = Field(
+        None, description="limit on gradients"
+    )
     freeze: tuple[Any, ...] = Field((), description="selectors of what is not trained")
-    groups: tuple[Group, ...] = Field((), description="parameters with settings of their own")
-    evaluate: tuple[Knn | LinearProbe | Accuracy, ...] = Field(
+    groups: tuple[Annotated[Group, MADE], ...] = Field(
+        (), description="parameters with settings of their own"
+    )
+    evaluate: tuple[Annotated[Knn | LinearProbe | Accuracy, MADE], ...] = Field(
         (), description="knn, linear_probe, accuracy, or a list"
     )
     crop: Annotated[float, Field(ge=0.1, le=1)] = Field(

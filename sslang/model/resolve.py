@@ -13,6 +13,7 @@ from sslang.diagnostics.fix import replacement
 from sslang.model.recipe import FIELDS
 from sslang.ops import PRIMITIVES
 from sslang.ops.signs import UNNAMED
+from sslang.records import record
 from sslang.std import declarations
 from sslang.syntax import tree
 from sslang.syntax.parser import MAX_CHARACTERS, parse, parse_part
@@ -25,7 +26,7 @@ STEPS_A_PHASE = 30  # building one takes as long as so many, beside the steps of
 _BUILT_IN = frozenset(PRIMITIVES) - UNNAMED
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Entry:
     """One declared name: its kind, what its targets say, and the right side in force."""
 
@@ -171,7 +172,7 @@ def read(path: Path) -> Source:
         raise DiagnosticError(Diagnostic("E104", message)) from None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Prelude:
     """What every spec sees of the standard library: functions, and recipes to build on."""
 

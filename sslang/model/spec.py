@@ -14,7 +14,7 @@ from sslang.model.recipe import Recipe
 class Spec(BaseModel):
     """A method under one recipe, everything resolved."""
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True)
 
     method: str
     paper: str | None

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from sslang.model.recipe import WORDS
+from sslang.records import record
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Problem:
     field: str
     text: str
@@ -37,10 +36,6 @@ def problems(model: type[BaseModel], values: Mapping[str, Any]) -> list[Problem]
         for item in error.errors(include_url=False):
             field = str(item["loc"][0]) if item["loc"] else ""
             found.setdefault(field, Problem(field, _text(item)))
-        for field, words in _words(error).items():
-            *others, last = [f"`{word}(...)`" for word in words]
-            either = f"{', '.join(others)} or {last}" if others else last
-            found[field] = Problem(field, f"it should be {either}")
         return list(found.values())
     return []
 
@@ -55,18 +50,3 @@ def _text(item: ErrorDetails) -> str:
         .replace("'", "`")
     )
     return f"it should be {text}"
-
-
-def _words(error: ValidationError) -> dict[str, list[str]]:
-    """The fields that take one of several words of the language, with these words."""
-    found: dict[str, list[str]] = {}
-    for item in error.errors(include_url=False):
-        name = item.get("ctx", {}).get("class_name")
-        word = next((w for w, model in WORDS.items() if model.__name__ == name), None)
-        if (
-            item["loc"]
-            and word is not None
-            and word not in found.setdefault(str(item["loc"][0]), [])
-        ):
-            found[str(item["loc"][0])].append(word)
-    return found

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from sslang.records import record
 from sslang.types import TensorType, Type
 
 Kind = Literal["tensor", "view", "net", "initialiser"]
@@ -29,7 +29,7 @@ class Misfit(Exception):
         self.code = code
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Primitive:
     name: str
     kind: Kind

@@ -6,14 +6,14 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from sslang.records import record
 from sslang.types import Duration
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Clock:
     """Where a run stands: step t of n, with so many steps an epoch."""
 
@@ -22,7 +22,7 @@ class Clock:
     epoch: float
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Schedule(ABC):
     """A number at each step."""
 
@@ -44,7 +44,7 @@ class Schedule(ABC):
         return 1
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Ramp(Schedule):
     """`cosine(a -> b)` and `linear(a -> b)`.
 
@@ -87,7 +87,7 @@ class Ramp(Schedule):
         return tuple(d for d in (self.warmup, self.over) if d is not None)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Piecewise(Schedule):
     """`piecewise([a, b, c], at = [t1, t2] epochs)`: a before t1, b from t1 on, c from t2 on."""
 
@@ -105,7 +105,7 @@ class Piecewise(Schedule):
         return self.milestones
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Sequence(Schedule):
     """`first then second`: the first runs over its `over`, the second over the steps left."""
 
@@ -138,7 +138,7 @@ _OPERATORS: dict[str, Callable[[float, float], float]] = {
 }
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Combined(Schedule):
     """Arithmetic on schedules and numbers: `0.5 * cosine(1 -> 0)`."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from sslang.ir.graph import Graph
 from sslang.ir.verify import verify
 from sslang.passes.join_members import join_members
 from sslang.passes.merge_views import merge_views
+from sslang.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Pass:
     """A function on graphs, and whether it keeps results to the bit or to rounding."""
 

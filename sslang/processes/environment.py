@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.processes import slurm
 from sslang.processes.slurm import contradiction, number
+from sslang.records import record
 
 if TYPE_CHECKING:
     from torch.distributed import Store  # type: ignore[attr-defined]
@@ -26,7 +26,7 @@ _PATIENCE = timedelta(days=7)
 _MEETING = timedelta(minutes=15)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Place:
     """A process among `count`, before it has met the others.
 

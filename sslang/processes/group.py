@@ -7,7 +7,6 @@ object with a count of 1, for which nothing is sent.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -19,12 +18,13 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from sslang.processes.shards import rows_of
+from sslang.records import record
 
 # Called so from torch 2.14 on; the name before it is deprecated.
 _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Processes:
     """`count` processes, of which this one is number `rank`, and `local_rank` of its machine.
 
@@ -176,7 +176,7 @@ class Processes:
         self.largest(0)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Asked:
     """What processes want of each other's rows.
 

@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,6 +26,7 @@ import psutil
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.processes.environment import PARENT, REPORTS, cores
 from sslang.processes.report import STOPPED, Failure, Verdict, read_endings, verdict
+from sslang.records import record
 
 # Seconds that processes have to end by themselves when one has failed, or has saved and stopped.
 _GRACE, _GRACE_STOPPED = 10.0, 60.0
@@ -34,7 +34,7 @@ _PASSED_ON = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
 _LAST_LINES = 20
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Launch:
     """`processes` on each of `nodes` machines, which meet at `rendezvous` (host:port).
 

@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.processes.environment import Place
+from sslang.records import record
 
 if TYPE_CHECKING:
     from torch.distributed import Store  # type: ignore[attr-defined]
@@ -36,7 +37,7 @@ _ELSEWHERE = "E721"  # raised by all others where one raises what it alone has f
 Kind = Literal["done", "stopped", "diagnostics", "error", "lost"]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Ending:
     """How process `rank` ended: as it should, with the exit status `code`, or by an error.
 
@@ -51,7 +52,7 @@ class Ending:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Failure:
     """What a launcher sees of a process that has failed: -9 for SIGKILL; its last words."""
 
@@ -59,7 +60,7 @@ class Failure:
     said: str = ""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Verdict:
     """What is shown of a run of several processes, and its exit status."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+from sslang.records import record
 
 if TYPE_CHECKING:
     from sslang.processes.group import Processes
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 UNIT_BYTES = 4 * 2**20  # of parameters: a layer that is smaller is gathered with those around it
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Rows:
     """Rows `start` .. `stop` of a tensor that has `total` of them."""
 
@@ -39,7 +40,7 @@ def rows_of(total: int, rank: int, count: int) -> Rows:
     return Rows(start, min(start + most, total), total)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Piece:
     """The rows of a tensor that one process holds, `at` their place in the whole."""
 
@@ -64,7 +65,7 @@ def place_of(tensor: Tensor) -> Rows | None:
     return found
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Pieces:
     """All rows of a tensor of `total` rows, in one piece of each of the processes that held it."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
 
 from sslang.diagnostics import Diagnostic, DiagnosticError
+from sslang.records import record
 
 # Ports below those that Linux hands out by itself (32768 and up), and above those of services.
 _FIRST_PORT, _PORTS = 10_000, 20_000
@@ -16,7 +16,7 @@ _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 _TASKS = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Task:
     """A task of a step that `srun` started."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sslang.diagnostics import Diagnostic, Source
+from sslang.records import record
 from sslang.syntax.parser import parse
 
 _TOKEN = re.compile(
@@ -38,7 +38,7 @@ _OPENS_VALUE = frozenset((",", "(", "[", "{"))
 _INDENT = "    "
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Bracket:
     """An open bracket: its kind, its line, which token of the line, whether the line ends there."""
 
@@ -48,7 +48,7 @@ class _Bracket:
     last: bool
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Line:
     """A line of the text: its code with spaces set, its comment, and what its indent follows."""
 

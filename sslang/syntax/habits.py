@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sslang.diagnostics import Edit, Fix, Source, Span
 from sslang.diagnostics.fix import insert, replacement
+from sslang.records import record
 
 _KINDS = "param|view|encoder|head|branch|weight|queue|bank|state"
 
@@ -44,7 +44,7 @@ _FOREIGN = {
 }
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Stop:
     """Where the parser stopped: the token, and what stands on its line before and after it."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 
 from sslang.diagnostics import Span
+from sslang.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Node:
     span: Span = field(compare=False, repr=False, kw_only=True)
 
@@ -24,27 +25,27 @@ class Node:
 # --- expressions -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Number(Node):
     value: int | float
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Text(Node):
     value: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Name(Node):
     name: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ListOf(Node):
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Quantity(Node):
     """A number, or a list of them, with the unit `epochs` or `steps`."""
 
@@ -52,43 +53,43 @@ class Quantity(Node):
     unit: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Attribute(Node):
     value: Node
     name: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Slice(Node):
     start: Node | None
     stop: Node | None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Ellipsis_(Node):
     pass
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Index(Node):
     value: Node
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Unary(Node):
     operator: str
     value: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Binary(Node):
     operator: str
     left: Node
     right: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Range(Node):
     """`a..b`, with both ends."""
 
@@ -96,57 +97,57 @@ class Range(Node):
     high: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Arrow(Node):
     start: Node
     end: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Then(Node):
     first: Node
     second: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Conditional(Node):
     value: Node
     condition: Node
     otherwise: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Argument(Node):
     value: Node
     name: str | None = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Generator(Node):
     name: str
     over: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Comprehension(Node):
     value: Node
     generators: tuple[Generator, ...]
     condition: Node | None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Call(Node):
     function: Node
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class With(Node):
     value: Node
     settings: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class On(Node):
     value: Node
     constraint: Node
@@ -155,7 +156,7 @@ class On(Node):
 # --- statements --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Over(Node):
     """`v in views`, in the target of a binding."""
 
@@ -163,31 +164,31 @@ class Over(Node):
     over: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Target(Node):
     name: str
     items: tuple[Node, ...] = ()
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Method(Node):
     name: str
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Use(Node):
     names: tuple[str, ...]
     file: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Assume(Node):
     name: str
     reason: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Declaration(Node):
     """`kind targets = value`, where kind is param, view, encoder, head, branch, ..."""
 
@@ -196,24 +197,24 @@ class Declaration(Node):
     value: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Binding(Node):
     target: Target
     value: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Write(Node):
     target: Target
     value: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Return(Node):
     value: Node
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Pattern(Node):
     """`[B, D]`, `index[B, K]`, `[B, D][2]`: the shape that a parameter takes apart."""
 
@@ -222,7 +223,7 @@ class Pattern(Node):
     members: Node | None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Parameter(Node):
     name: str
     pattern: Pattern | None
@@ -233,12 +234,12 @@ class Parameter(Node):
         return "any value" if self.pattern is None else f"`{self.pattern.span.text}`"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Block(Node):
     statements: tuple[Node, ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Function(Node):
     name: str
     parameters: tuple[Parameter, ...]
@@ -254,20 +255,20 @@ class Function(Node):
         return Span(self.span.source, begin, begin + len(self.name))
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Phase(Node):
     name: str
     body: Block
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Recipe(Node):
     name: str
     bases: tuple[str, ...]
     body: Block
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Nested(Node):
     """`finetune { ... }` inside a recipe: bindings for one phase."""
 
@@ -275,13 +276,13 @@ class Nested(Node):
     body: Block
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Comment:
     span: Span
     text: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class File(Node):
     statements: tuple[Node, ...]
     comments: tuple[Comment, ...] = field(compare=False, default=())

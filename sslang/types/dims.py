@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from sslang.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Dim:
     """`constant + sum of factor * symbol`, with at least one symbol. Build it by `linear`."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from sslang.diagnostics import Span
+from sslang.records import record
 from sslang.types.dims import Dim, Size, symbol
 
 DType = Literal["float", "int", "bool"]
@@ -13,7 +14,7 @@ DType = Literal["float", "int", "bool"]
 BATCH = symbol("batch")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class TensorType:
     """A tensor; `shape` may hold symbols. Float tensors have the run's working precision.
 
@@ -37,7 +38,7 @@ class TensorType:
         return len(self.shape)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ViewType:
     """A batch of images of one view: [batch, channels, size, size].
 
@@ -89,7 +90,7 @@ def depends_on_batch(size: Size) -> bool:
     return isinstance(size, Dim) and any(name == "batch" for name, _ in size.terms)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Interval:
     """`low..high`, with both ends: a range of numbers to draw from, or of integers to run over.
 
@@ -104,7 +105,7 @@ class Interval:
         return f"{self.low}..{self.high}"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Duration:
     """A time of training, in `epochs` or `steps`; fractions of an epoch are allowed.
 

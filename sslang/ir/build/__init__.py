@@ -1,5 +1,5 @@
 """From a resolved spec to its graphs."""
 
-from sslang.ir.build.build import build
+from sslang.ir.build.build import Builder, build
 
-__all__ = ["build"]
+__all__ = ["Builder", "build"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import replace
+from functools import cache, cached_property, partial
 
 from sslang.diagnostics import Diagnostic, Label
 from sslang.ir.build import undefined
@@ -28,8 +29,11 @@ from sslang.model.recipe import REQUIRED, Recipe
 from sslang.model.resolve import Entry, Resolved
 from sslang.model.spec import Spec
 from sslang.ops.nets import PARTS
+from sslang.records import record
 from sslang.syntax import tree
 from sslang.types import BATCH, TensorType
+
+COMPARED = 8  # recipes that were built last
 
 
 def build(resolved: Resolved) -> Program:
@@ -37,54 +41,117 @@ def build(resolved: Resolved) -> Program:
 
     Phases after the first are in `later`; all share one text and one hash.
     """
-    parts = [_phase(phase) for phase in resolved.phases()]
-    seen = {entry.name for part in parts for entry in part.training.touched.values()}
-    for part in parts:
-        part.contexts[-1].diagnostics.extend(_seen_by_no_loss(part, seen))
-    reached = [(part.resolved, part.touched) for part in parts]
-    written = cache(partial(resolved_text, resolved, reached))
-    settings = settings_text(resolved, parts[0].touched)
-    found = _agree(parts)
-    first, *rest = (_program(part, resolved, written, settings) for part in parts)
-    diagnostics = tuple(dict.fromkeys(d for p in (first, *rest) for d in p.diagnostics))
-    used = frozenset().union(*(p.used for p in (first, *rest)))
-    return replace(first, later=tuple(rest), diagnostics=(*diagnostics, *found), used=used)
+    return Builder().program(resolved)
 
 
-@dataclass(frozen=True)
+class Builder:
+    """Builds a file under one recipe after another.
+
+    Recipes that differ in nothing that steps and features read - in `length`, say - share graphs.
+    """
+
+    def __init__(self) -> None:
+        self._built: deque[tuple[list[_Built], int]] = deque(maxlen=COMPARED)
+
+    def program(self, resolved: Resolved) -> Program:
+        """`build`."""
+        phases = resolved.phases()
+        contexts = [Context(phase, "recipe") for phase in phases]
+        recipes = [recipe_of(context) for context in contexts]
+        crops = [recipe.crop if recipe else 0.875 for recipe in recipes]
+        built = self._alike(resolved, phases, crops)
+        if built is None:
+            before = resolved.work.steps
+            built = [_built(*given) for given in zip(phases, crops, strict=True)]
+            _see(built)
+            self._built.append((built, resolved.work.steps - before))
+        parts = [_Part(*given) for given in zip(phases, recipes, contexts, built, strict=True)]
+        reached = [(part.resolved, part.touched) for part in parts]
+        written = cache(partial(resolved_text, resolved, reached))
+        settings = settings_text(resolved, parts[0].touched)
+        found = _agree(built)
+        first, *rest = (_program(part, resolved, written, settings) for part in parts)
+        diagnostics = tuple(dict.fromkeys(d for p in (first, *rest) for d in p.diagnostics))
+        used = frozenset().union(*(p.used for p in (first, *rest)))
+        return replace(first, later=tuple(rest), diagnostics=(*diagnostics, *found), used=used)
+
+    def _alike(
+        self, resolved: Resolved, phases: Sequence[Resolved], crops: Sequence[float]
+    ) -> list[_Built] | None:
+        """What an earlier recipe made of the same: all phases or none, for they share nets.
+
+        It counts as many steps, for checks take as long.
+        """
+        for built, steps in self._built:
+            if all(map(_Built.is_of, built, phases, crops)):
+                resolved.work.steps += steps
+                return built
+        return None
+
+
+@record(frozen=True, eq=False)
+class _Built:
+    """What a phase computes, and which declarations that rests on."""
+
+    training: Context
+    evaluation: Context
+    step: Graph
+    features: Graph | None
+    nets: Mapping[str, BuiltNet]
+    averages: tuple[AveragePlan, ...]
+
+    def is_of(self, resolved: Resolved, crop: float) -> bool:
+        """Whether it would be made again of this phase."""
+        before, now = self.training.resolved.namespace.entries, resolved.namespace.entries
+        contexts = (self.training, self.evaluation)
+        return (
+            before.keys() == now.keys()
+            and crop == self.evaluation.crop
+            and not any(d.is_error for context in contexts for d in context.diagnostics)
+            and all(_same(before[n], now[n]) for c in contexts for n in c.asked if n in now)
+        )
+
+
+def _same(a: Entry, b: Entry) -> bool:
+    """Whether two recipes have a name's right side of one place."""
+    return a is b or (
+        a.value is b.value
+        and a.target is b.target
+        and a.declared is b.declared
+        and a.layer == b.layer
+    )
+
+
+@record(frozen=True, eq=False)
 class _Part:
-    """What was built of one phase."""
+    """A phase under a recipe."""
 
     resolved: Resolved
     recipe: Recipe | None
-    step: Graph
-    features: Graph | None
-    training: Context
-    contexts: tuple[Context, ...]
-    nets: Mapping[str, BuiltNet]
-    averages: tuple[AveragePlan, ...]
-    touched: tuple[Entry, ...]
+    context: Context  # of the recipe's fields
+    built: _Built
+
+    @property
+    def contexts(self) -> tuple[Context, ...]:
+        return (self.context, self.built.training, self.built.evaluation)
+
+    @cached_property
+    def touched(self) -> tuple[Entry, ...]:
+        return tuple({key: e for c in self.contexts for key, e in c.touched.items()}.values())
 
 
-def _phase(resolved: Resolved) -> _Part:
-    recipe_context = Context(resolved, "recipe")
-    recipe = recipe_of(recipe_context)
+def _built(resolved: Resolved, crop: float) -> _Built:
     training = Context(resolved, "training")
     outputs, writes = training_step(training)
-    evaluation = Context(resolved, "evaluation", crop=recipe.crop if recipe else 0.875)
+    evaluation = Context(resolved, "evaluation", crop=crop)
     features = _features(evaluation)
     if features is not None:
         embedding = _embedding(training, features)
         if embedding is not None:
             outputs["embedding"] = embedding
-    contexts = (recipe_context, training, evaluation)
     nets = _nets(training, evaluation)
-    touched = {key: e for c in contexts for key, e in c.touched.items()}
-    return _Part(
-        resolved, recipe, training.graph(outputs, writes), features,
-        training, contexts, nets, tuple(_averages(training, evaluation, nets)),
-        tuple(touched.values()),
-    )  # fmt: skip
+    averages = tuple(_averages(training, evaluation, nets))
+    return _Built(training, evaluation, training.graph(outputs, writes), features, nets, averages)
 
 
 def _nets(training: Context, evaluation: Context) -> dict[str, BuiltNet]:
@@ -100,17 +167,25 @@ def _nets(training: Context, evaluation: Context) -> dict[str, BuiltNet]:
     return nets
 
 
-def _seen_by_no_loss(part: _Part, seen: set[str]) -> Iterator[Diagnostic]:
+def _see(phases: Sequence[_Built]) -> None:
+    """Tell of what no phase's step reads."""
+    seen = {entry.name for built in phases for entry in built.training.touched.values()}
+    for built in phases:
+        built.evaluation.diagnostics.extend(_seen_by_no_loss(built, seen))
+
+
+def _seen_by_no_loss(built: _Built, seen: set[str]) -> Iterator[Diagnostic]:
     """E435 for a view that only `features` reads, though its chain is drawn at random.
 
     `seen` are the names that the step of some phase reads.
     """
-    if any(d.is_error for context in part.contexts for d in context.diagnostics):
+    contexts = (built.training, built.evaluation)
+    if any(d.is_error for context in contexts for d in context.diagnostics):
         return
-    for entry in part.contexts[-1].touched.values():
+    for entry in built.evaluation.touched.values():
         if entry.kind != "view" or entry.name in seen:
             continue
-        context = Context(part.resolved, "training")
+        context = Context(built.evaluation.resolved, "training")
         with context.collecting():
             lookup(context, entry.name, entry.span, Scope())
         if any(node.setting("site") is not None for node in context.nodes):
@@ -140,21 +215,22 @@ def _program(
         settings=settings,
         assumes=tuple((a.name, a.reason) for a in resolved.assumes),
     )
-    plans = [_state(s) for s in part.training.states.values()]
+    built = part.built
+    plans = [_state(s) for s in built.training.states.values()]
     return Program(
         spec=spec,
         phase=part.resolved.phase,
-        step=part.step,
-        features=part.features,
-        nets=tuple(_plan(net) for net in part.nets.values()),
-        averages=part.averages,
+        step=built.step,
+        features=built.features,
+        nets=tuple(_plan(net) for net in built.nets.values()),
+        averages=built.averages,
         states=tuple(p for p in plans if p.kind != "weight"),
         weights=tuple(p for p in plans if p.kind == "weight"),
-        fixed=_fixed(part.step),
+        fixed=_fixed(built.step),
         diagnostics=(*_diagnostics(part.resolved, *part.contexts), *hidden(part.touched)),
         spans=dict(places(part.resolved, part.recipe, part.contexts)),
         used=frozenset(_used(part)),
-        drops=part.training.drops,
+        drops=built.training.drops,
     )
 
 
@@ -173,12 +249,12 @@ def _fixed(step: Graph) -> frozenset[str]:
     return frozenset(n.setting("net") for n in applied) - trained
 
 
-def _agree(parts: Sequence[_Part]) -> list[Diagnostic]:
+def _agree(phases: Sequence[_Built]) -> list[Diagnostic]:
     """E305 where two phases need a net of one name built in two ways."""
     found: list[Diagnostic] = []
     known: dict[str, BuiltNet] = {}
-    for part in parts:
-        for name, net in part.nets.items():
+    for built in phases:
+        for name, net in built.nets.items():
             before = known.setdefault(name, net)
             both = agreed(before.arguments, net.arguments, net.flexible)
             if both is None:

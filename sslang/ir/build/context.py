@@ -12,6 +12,7 @@ from sslang.diagnostics import Diagnostic, DiagnosticError, Fix, Label, Span, me
 from sslang.ir.build.values import Branch, BuiltNet, State, Value
 from sslang.ir.graph import INPUT, LATCH, READ, WEIGHT, Graph, Node, Operand, Write
 from sslang.model.resolve import MAX_HINTS, Entry, Namespace, Resolved, prelude
+from sslang.records import record
 from sslang.types import TensorType, Type
 
 MAX_CALL_DEPTH = 40
@@ -27,7 +28,7 @@ Mode = Literal["training", "evaluation", "recipe"]
 Given = Mapping[str, tuple[Any, Span]]  # arguments by parameter, each with its place
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Scope:
     """Local names (a function's parameters and bindings, generator variables) over a namespace."""
 
@@ -106,6 +107,7 @@ class Context:
     memo: dict[tuple[int, str], Any] = field(default_factory=dict)
     busy: list[Entry] = field(default_factory=list)
     touched: dict[tuple[int, str], Entry] = field(default_factory=dict)  # what needs follow first
+    asked: set[str] = field(default_factory=set)  # names of the spec whose right sides mattered
     applied: dict[object, Any] = field(default_factory=dict)
     records: dict[str, Mapping[str, TensorType]] = field(default_factory=dict)  # of applications
     kept: dict[str, tuple[str, ...]] = field(default_factory=dict)  # masks, a member each

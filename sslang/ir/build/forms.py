@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from sslang.diagnostics import Span
@@ -11,13 +11,14 @@ from sslang.ir.build import habits
 from sslang.ir.build.accept import one_of, word_of
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import describe
+from sslang.records import record
 from sslang.types import Duration
 
 Given = Sequence[tuple[Any, Span]]
 Named = Mapping[str, tuple[Any, Span]]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SpecialForm:
     """A form, with the parameters it takes and its reference page."""
 

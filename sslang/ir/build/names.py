@@ -58,6 +58,8 @@ def lookup(ctx: Context, name: str, span: Span, scope: Scope) -> Any:
     entry = namespace.find(name)
     if name == "batch" and ctx.mode != "recipe" and (entry is None or entry.kind == "binding"):
         return BATCH  # the recipe's `batch` is the nominal number; a step has its own
+    if scope.home is None:
+        ctx.asked.add(name)
     if entry is not None:
         return _declared(ctx, entry, span)
     return _prelude(ctx, name, span, scope)

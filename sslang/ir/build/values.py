@@ -12,6 +12,7 @@ from sslang.model.recipe import Word as Configuration
 from sslang.model.resolve import Namespace
 from sslang.ops import Primitive
 from sslang.ops.schedules import Schedule
+from sslang.records import record
 from sslang.syntax import tree
 from sslang.types import Dim, Duration, Interval, Size, TensorType, Type, ViewType
 
@@ -20,7 +21,7 @@ class Word(str):
     """A word that only some parameter gives a sense, such as `bicubic` or `drop`."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Value:
     """A value of the step: the result of a node of the graph."""
 
@@ -28,7 +29,7 @@ class Value:
     type: TensorType
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class View:
     """A declared view: the key of families, and its images in the graph."""
 
@@ -43,7 +44,7 @@ class View:
 Key = View | int
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Family:
     """A map from keys (views or integers) to values; never a tensor."""
 
@@ -78,20 +79,20 @@ def _same_key(a: object, b: object) -> bool:
     return type(a) is type(b) and a == b
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Arrow:
     start: float
     end: float
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Durations:
     """`[120, 160] epochs`."""
 
     items: tuple[Duration, ...]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Stage:
     """One step of a net's or chain's description, with its settings; not built, not drawn."""
 
@@ -101,7 +102,7 @@ class Stage:
     probability: float = 1.0
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Description:
     """A pipeline of stages of one kind: `net` (unbuilt) or `view` (undrawn)."""
 
@@ -110,7 +111,7 @@ class Description:
     origin: tuple[str, str] | None = None  # of a net: the run or file it is loaded from
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ChainFrom:
     """A chain of view operations that goes on from a declared view."""
 
@@ -139,7 +140,7 @@ class BuiltNet:
         return self.name
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Part:
     """A named part of a net, as selectors use it."""
 
@@ -147,7 +148,7 @@ class Part:
     name: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class NetSlice:
     """The layers `start` to `stop` of a net, sharing its parameters."""
 
@@ -159,7 +160,7 @@ class NetSlice:
         return self.net.name
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class BatchNorm:
     """Over which rows batch statistics go: the whole batch, or runs of `images` images."""
 
@@ -168,13 +169,16 @@ class BatchNorm:
     span: Span | None = field(default=None, compare=False, repr=False)
 
 
+ORDINARY = BatchNorm()
+
+
 @dataclass(eq=False)
 class Branch:
     """A pipeline of built nets and functions, with settings."""
 
     name: str
     stages: tuple[Any, ...]
-    batch_norm: BatchNorm = BatchNorm()
+    batch_norm: BatchNorm = ORDINARY
     average: Average | None = None
     drop_path: float = 0.0
     drop_span: Span | None = None
@@ -183,7 +187,7 @@ class Branch:
     applications: int = 0
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Average:
     """`ema(net, momentum)`: how the copies of a branch's nets follow them."""
 
@@ -193,7 +197,7 @@ class Average:
     span: Span | None = field(default=None, compare=False, repr=False)  # of the momentum
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Momentum:
     """An `ema(...)` that no declaration has named yet."""
 
@@ -201,7 +205,7 @@ class Momentum:
     average: Average
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class State:
     """A queue (rows as of t, oldest first), bank, state or weight.
 
@@ -224,7 +228,7 @@ class State:
         return isinstance(self.initial, Value)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Initial:
     """`sphere(dim)` and its like: how a row begins."""
 
@@ -236,7 +240,7 @@ class Initial:
     constraint: str = ""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Function:
     """A function of the language, with the names it sees."""
 
@@ -244,21 +248,21 @@ class Function:
     home: Namespace | None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Builtin:
     """A primitive by name, not yet called."""
 
     primitive: Primitive
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Special:
     """A name whose call the builder itself understands: `ema`, `cosine`, `groups`, `knn`."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Selector:
     """A set of parameters: `bias`, `norm`, a net, a part, or a combination of them."""
 

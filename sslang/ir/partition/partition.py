@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from sslang.ir.graph import DRAW, FETCH, INPUT, OWN_ROWS, TOTAL, Graph, Node
 from sslang.ir.partition.placement import Local, Placement, Sharded, Whole
+from sslang.records import record
 from sslang.types import ViewType
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Partition:
     """The graph with what the parts tell each other, and where each of its values is."""
 

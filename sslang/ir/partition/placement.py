@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from sslang.records import record
 from sslang.types import Dim, Size
 
 ANY_ORDER = "*"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Whole:
     """Every part has all of it, and the same.
 
@@ -21,7 +20,7 @@ class Whole:
     trained: bool = False
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Local:
     """A part has the rows of its images, along the first axis.
 
@@ -37,14 +36,14 @@ class Local:
     embedding: bool = True
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Columns:
     """The transpose of a local matrix: a part has the columns of its images."""
 
     source: str
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Sharded:
     """A state of which each process holds some rows, or the transpose of one.
 

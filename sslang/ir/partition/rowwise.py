@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from sslang.ir.graph import Node
 from sslang.ops import PRIMITIVES
 from sslang.ops.tensors.shaping import keeps_rows
+from sslang.records import record
 from sslang.types import TensorType, Type
 from sslang.types.values import depends_on_batch
 
 Role = Literal["rows", "whole"]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Operands:
     """The operands of an op with the type of each: the text names of `Node.references`."""
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from itertools import pairwise
 
 from sslang.ir.picture.parts import MARGIN, Edge, Sketch
+from sslang.records import record
 
 _GAP, _BETWEEN = 52.0, 26.0  # between columns, between boxes
 
 Place = tuple[float, float, float, float]  # x, y, width, height
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Course:
     """An edge as path data, and where its label begins."""
 
@@ -22,7 +22,7 @@ class Course:
     label: tuple[float, float]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Layout:
     """In pixels: the whole, the place of each box, the course of each edge."""
 

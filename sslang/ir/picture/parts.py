@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from sslang.records import record
 
 Kind = Literal["image", "view", "net", "average", "function", "shuffle", "cut", "state", "loss"]
 Line = Literal["data", "write", "ema"]
@@ -16,7 +17,7 @@ TITLE_HEIGHT, SMALL_HEIGHT = 17.0, 14.0
 MARGIN = 24.0  # around the picture
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Box:
     kind: Kind
     title: str
@@ -33,14 +34,14 @@ class Box:
         return max(widths) + 20, height + (24 if self.kind == "state" else 14)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Edge:
     source: int
     target: int
     line: Line = "data"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Sketch:
     """What is drawn: boxes, in an order that the data edges follow, and edges between them."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sslang.ops.declare import Misfit, as_tensor
+from sslang.records import record
 from sslang.types import BATCH, Size, TensorType, Type, ViewType
 from sslang.types.values import depends_on_batch
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Built:
     """What a description becomes for one input type.
 
