@@ -29,18 +29,31 @@ class Rejected(Exception):
 def build(parsed: Tree[Any], source: Source) -> tree.File:
     """The tree of a file, with its comments."""
     built: dict[int, Any] = {}
-    depth: dict[int, int] = {}
+    places: dict[int, tuple[int, int, int]] = {}  # of a subtree: its levels, start and end
     for subtree in parsed.iter_subtrees():
-        children = [built.get(id(c), c) if hasattr(c, "data") else c for c in subtree.children]
-        level = 1 + max((depth.get(id(c), 0) for c in subtree.children), default=0)
-        span = _span(subtree, source)
-        if level > MAX_DEPTH and subtree is not parsed:
+        level, start, end = 0, -1, 0
+        children: list[Any] = []
+        child: Any
+        for child in subtree.children:
+            if hasattr(child, "data"):
+                children.append(built[id(child)])
+                below, first, last = places[id(child)]
+                level = max(level, below)
+            else:
+                children.append(child)
+                if child is None:
+                    continue
+                first, last = child.start_pos, child.end_pos
+            start = first if start < 0 else start
+            end = max(last, end)
+        places[id(subtree)] = (level + 1, start, end)
+        span = Span(source, max(start, 0), end)
+        if level >= MAX_DEPTH and subtree is not parsed:
             raise Rejected(
                 Diagnostic("E103", f"the expression is more than {MAX_DEPTH} levels deep", span),
                 span.start,
             )
-        depth[id(subtree)] = level
-        built[id(subtree)] = _BUILDERS[str(subtree.data)](span, children)
+        built[id(subtree)] = _BUILDERS[subtree.data](span, children)
     file: tree.File = built[id(parsed)]
     return tree.File(file.statements, comments(source), span=Span(source, 0, len(source.text)))
 
@@ -72,11 +85,6 @@ def comment_start(line: str) -> int | None:
     return None
 
 
-def _span(subtree: Tree[Any], source: Source) -> Span:
-    meta = subtree.meta
-    return Span(source, getattr(meta, "start_pos", 0), getattr(meta, "end_pos", 0))
-
-
 def _number(span: Span, children: list[Any]) -> tree.Number:
     text = str(children[0])
     digits = text.lower().split("e")[0].replace(".", "").strip("0")
@@ -106,7 +114,7 @@ def _parameter(span: Span, c: list[Any]) -> tree.Parameter:
 
 
 def _pattern(span: Span, c: list[Any]) -> tree.Pattern:
-    kind, *dims, members = c
+    kind, _, *dims, _, members, _ = c
     present = tuple(d for d in dims if d is not None)
     return tree.Pattern(None if kind is None else str(kind), present, members, span=span)
 
@@ -124,15 +132,15 @@ def _quantity(span: Span, c: list[Any]) -> tree.Quantity:
 
 
 def _method(span: Span, c: list[Any]) -> tree.Method:
-    return tree.Method(_text(c[0]), _arguments(c[1]), span=span)
+    return tree.Method(_text(c[1]), _arguments(c[2]), span=span)
 
 
 def _recipe(span: Span, c: list[Any]) -> tree.Recipe:
-    return tree.Recipe(str(c[0]), c[1] or (), c[2], span=span)
+    return tree.Recipe(str(c[1]), c[2] or (), c[3], span=span)
 
 
 def _unwrap(span: Span, c: list[Any]) -> Any:
-    return c[0]
+    return c[1]
 
 
 def _sequence(span: Span, c: list[Any]) -> tuple[Any, ...]:
@@ -142,19 +150,19 @@ def _sequence(span: Span, c: list[Any]) -> tuple[Any, ...]:
 _BUILDERS: dict[str, Callable[[Span, list[Any]], Any]] = {
     "start": lambda s, c: tree.File(tuple(c), span=s),
     "method": _method,
-    "use": lambda s, c: tree.Use(c[0], _text(c[1]), span=s),
-    "assume": lambda s, c: tree.Assume(str(c[0]), _text(c[1]), span=s),
+    "use": lambda s, c: tree.Use(c[1], _text(c[2]), span=s),
+    "assume": lambda s, c: tree.Assume(str(c[1]), _text(c[2]), span=s),
     "declaration": lambda s, c: tree.Declaration(str(c[0]), c[1], c[3], span=s),
-    "function": lambda s, c: tree.Function(str(c[0]), c[1] or (), c[2], span=s),
-    "return_": lambda s, c: tree.Return(c[0], span=s),
-    "phase": lambda s, c: tree.Phase(str(c[0]), c[1], span=s),
+    "function": lambda s, c: tree.Function(str(c[1]), c[2] or (), c[3], span=s),
+    "return_": lambda s, c: tree.Return(c[1], span=s),
+    "phase": lambda s, c: tree.Phase(str(c[1]), c[2], span=s),
     "recipe": _recipe,
     "nested": lambda s, c: tree.Nested(str(c[0]), c[1], span=s),
     "binding": lambda s, c: tree.Binding(c[0], c[1], span=s),
     "write": lambda s, c: tree.Write(c[0], c[1], span=s),
-    "block": lambda s, c: tree.Block(tuple(x for x in c if x is not None), span=s),
+    "block": lambda s, c: tree.Block(tuple(x for x in c[1:-1] if x is not None), span=s),
     "targets": _sequence,
-    "target": lambda s, c: tree.Target(str(c[0]), tuple(x for x in c[1:] if x is not None), span=s),
+    "target": lambda s, c: tree.Target(str(c[0]), tuple(c[1:-1]), span=s),
     "over": lambda s, c: tree.Over(str(c[0]), c[1], span=s),
     "names": lambda s, c: tuple(str(x) for x in c),
     "parameters": lambda s, c: tuple(x for x in c if x is not None),
@@ -176,13 +184,13 @@ _BUILDERS: dict[str, Callable[[Span, list[Any]], Any]] = {
     "string": lambda s, c: tree.Text(_text(c[0]), span=s),
     "name": lambda s, c: tree.Name(str(c[0]), span=s),
     "parenthesised": _unwrap,
-    "list": lambda s, c: tree.ListOf(c[0] or (), span=s),
+    "list": lambda s, c: tree.ListOf(c[1] or (), span=s),
     "items": _sequence,
     "arguments": _sequence,
     "keyword": lambda s, c: tree.Argument(c[1], str(c[0]), span=s),
     "positional": lambda s, c: tree.Argument(c[0], span=s),
     "comprehension": _comprehension,
-    "generator": lambda s, c: tree.Generator(str(c[0]), c[1], span=s),
+    "generator": lambda s, c: tree.Generator(str(c[1]), c[2], span=s),
     "subscripts": _sequence,
     "slice_": lambda s, c: tree.Slice(c[0], c[2], span=s),
     "ellipsis": lambda s, c: tree.Ellipsis_(span=s),

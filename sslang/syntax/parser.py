@@ -49,7 +49,6 @@ def _lark() -> Lark:
         lexer="basic",
         postlex=Layout(),
         strict=False,  # a test builds the same grammar strictly; here the check would cost 0.1 s
-        propagate_positions=True,
         maybe_placeholders=True,
         cache=True,
     )
