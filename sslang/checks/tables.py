@@ -8,9 +8,10 @@ small: a number above `KEPT` among the sizes of what is drawn becomes one below 
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Iterator, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from sslang.ir.graph import (
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 ROWS, IMAGES, CLASSES = 24, 72, 5
 KEPT, SMALLEST, LARGEST = 16, 17, 31  # sizes that stay; those that others become
 NUMBERS = 1 << 22  # that are computed of one loss, at most
+A_DRAW = 16  # how many are computed in the time of one that is drawn
 MOST = 400  # operations of a loss; of a longer one a check in a tenth of a second has no time
 _DRAWN = frozenset((APPLY, FIELD, WEIGHT, READ, LATCH, DRAW))
 
@@ -217,24 +219,23 @@ class Machine:
             own = self._table(shape[-1], tables)
             if tables.apart:
                 own = np.roll(own, places.setdefault(plan.name, len(places)), axis=0)
-            drawn[:ROWS] = own
+            drawn = np.concatenate([own, drawn[ROWS:]])
         return self._unit(drawn)
 
     def _draw(self, node: Node, tables: Tables) -> Array:
-        import numpy as np
-
-        shape = self._shape(node)
-        drawn = np.random.default_rng(_seed(node.name, tables))
-        if node.setting("kind") == "uniform":
-            return drawn.random(shape)
-        if node.setting("kind") == "integers":
-            return drawn.integers(self._size(node.setting("below")), size=shape)
-        return drawn.standard_normal(shape)
+        shape, kind = self._shape(node), node.setting("kind")
+        below = self._size(node.setting("below")) if kind == "integers" else 0
+        return self._random(kind, node.name, shape, tables, below)
 
     def _drawn(self, name: str, shape: tuple[int, ...], tables: Tables) -> Array:
-        import numpy as np
+        return self._random("normal", name, shape, tables)
 
-        return np.random.default_rng(_seed(name, tables)).standard_normal(shape)
+    def _random(
+        self, kind: str, name: str, shape: tuple[int, ...], tables: Tables, below: int = 0
+    ) -> Array:
+        count = math.prod(shape)
+        self._spend(A_DRAW * count)
+        return _numbers(kind, f"{name} {tables.seed}", count, below).reshape(shape)
 
     @staticmethod
     def _unit(rows: Array) -> Array:
@@ -274,8 +275,26 @@ class Machine:
         return value
 
 
-def _seed(name: str, tables: Tables) -> int:
-    return zlib.crc32(f"{name} {tables.seed}".encode())
+@lru_cache(maxsize=32)
+def _numbers(kind: str, seed: str, count: int, below: int) -> Array:
+    """Random numbers, each of those that a name has in every evaluation drawn once.
+
+    Python's own generator: to load that of NumPy takes longer than it saves.
+    """
+    import numpy as np
+
+    chance = random.Random(seed)
+    draw: Callable[[], float]
+    match kind:
+        case "uniform":
+            draw = chance.random
+        case "integers":
+            draw = partial(chance.randrange, below)
+        case _:
+            draw = partial(chance.gauss, 0.0, 1.0)
+    found = np.array([draw() for _ in range(count)])
+    found.setflags(write=False)
+    return found
 
 
 def _small(nodes: tuple[Node, ...], plans: Mapping[str, StatePlan]) -> dict[int, int]:
