@@ -4,6 +4,8 @@ The parameters of the function are the parameters of the primitive, its annotati
 takes, its docstring is the reference page, and its body computes the type of the result from the
 types of the inputs. The decorator adds what the function cannot say: the lowering, by dotted path
 (so that nothing here imports torch), the coupling of rows, draws and evaluation forms.
+
+Files of primitives do without `from __future__ import annotations`: theirs are read by every check.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from sslang.records import record
-from sslang.types import TensorType, Type
+from sslang.types import TensorType, Type, ViewType
 
 Kind = Literal["tensor", "view", "net", "initialiser"]
 
@@ -68,8 +70,7 @@ class Primitive:
         return any(p.default is inspect.Parameter.empty for p in self.settings)
 
 
-_INPUTS = ("TensorType", "ViewType", "Type", "TensorType | None", "Type | ViewType",
-           "ViewType | TensorType")  # fmt: skip
+_INPUTS = (TensorType, ViewType, Type, TensorType | None)
 
 PRIMITIVES: dict[str, Primitive] = {}
 

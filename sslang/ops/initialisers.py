@@ -3,8 +3,6 @@
 Each rule gives a row's shape; None where the declaration's brackets give it (state, weight).
 """
 
-from __future__ import annotations
-
 from sslang.ops.declare import initialiser
 from sslang.types import Interval
 

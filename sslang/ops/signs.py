@@ -1,7 +1,5 @@
 """Primitives that are spelled by signs, and have no name of their own in the language."""
 
-from __future__ import annotations
-
 PRIMITIVE: dict[str, str] = {
     "+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo", "**": "power",
     "@": "matmul", "==": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal",

@@ -3,8 +3,6 @@
 After `patches` what is said of an image holds of a patch.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Literal
 

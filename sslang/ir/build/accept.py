@@ -34,8 +34,7 @@ def choices(hint: Any) -> tuple[str, ...]:
 @cache
 def choices_of(model: type[Configuration] | type[Recipe]) -> dict[str, tuple[str, ...]]:
     """By field of a recipe, or argument of a word in it, the words that it gives a sense to."""
-    given = typing.get_type_hints(model, include_extras=False)
-    return {name: choices(hint) for name, hint in given.items() if name in model.model_fields}
+    return {name: choices(info.annotation) for name, info in model.model_fields.items()}
 
 
 def accept(value: Any, hint: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from sslang.diagnostics import DiagnosticError, Fix, Label, Span
 from sslang.diagnostics.fix import insert
 from sslang.ir.build import declarations, habits, states
-from sslang.ir.build.accept import choices, hints, one_of
+from sslang.ir.build.accept import choices, choices_of, hints, one_of
 from sslang.ir.build.context import LOCAL, Context, Local, Poisoned, Scope
 from sslang.ir.build.specials import SPECIALS
 from sslang.ir.build.values import Builtin, Function, Special, Value, Word
@@ -40,8 +40,8 @@ def words() -> frozenset[str]:
         for hint in hints(primitive).values():
             found.update(choices(hint))
     for model in (*WORDS.values(), Recipe):
-        for hint in typing.get_type_hints(model, include_extras=False).values():
-            found.update(choices(hint))
+        for given in choices_of(model).values():
+            found.update(given)
     for schedule in (Ramp, Piecewise):
         for hint in typing.get_type_hints(schedule).values():
             found.update(choices(hint))
@@ -87,7 +87,7 @@ def expect_word(
 ) -> None:
     """E201 for a name that nothing has, where one of some words, or any word, is due."""
     name = node.name
-    if _is_known(ctx, name, scope):
+    if name in allowed or _is_known(ctx, name, scope):
         return
     if not allowed and not habits.name_hint(name):
         hint, fix = ctx.guess(name, lambda: visible(ctx, scope) | words(), node.span)
@@ -101,10 +101,13 @@ def expect_word(
 
 def _is_known(ctx: Context, name: str, scope: Scope) -> bool:
     namespace = scope.home or ctx.resolved.namespace
-    built_in = name in _CONSTANTS or name in _INPUTS or name in LATER or name in words()
-    return built_in or name in SPECIALS or name in WORDS or (
-        name in PRIMITIVES and name not in UNNAMED
-    ) or name in scope.local or namespace.find(name) is not None  # fmt: skip
+    return (
+        name in scope.local
+        or namespace.find(name) is not None
+        or (name in PRIMITIVES and name not in UNNAMED)
+        or any(name in names for names in (_CONSTANTS, _INPUTS, LATER, SPECIALS, WORDS))
+        or name in words()  # last, for it goes through the signatures of all primitives
+    )
 
 
 def _local(ctx: Context, name: str, local: Local, span: Span) -> Any:

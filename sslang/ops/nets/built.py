@@ -1,7 +1,5 @@
 """What the rules of nets share: their result, and checks of what they are applied to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import field
 

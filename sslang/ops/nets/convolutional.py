@@ -1,7 +1,5 @@
 """Convolutional nets."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from sslang.ops.declare import Misfit, as_tensor, net_op

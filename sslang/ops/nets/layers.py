@@ -1,7 +1,5 @@
 """Single layers. All act on the last axis of [..., width], row by row but for batch norm."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from sslang.ops.declare import Misfit, as_tensor, net_op

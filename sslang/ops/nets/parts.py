@@ -1,7 +1,5 @@
 """The named parts of nets: selectors such as `f.embed` stand for these prefixes of parameters."""
 
-from __future__ import annotations
-
 _LAYERS: dict[str, tuple[str, ...]] = {f"layer{n}": (f"layer{n}.",) for n in (1, 2, 3, 4)}
 
 PARTS: dict[str, dict[str, tuple[str, ...]]] = {

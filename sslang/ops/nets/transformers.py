@@ -1,7 +1,5 @@
 """Transformers."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Ops that act on each element: arithmetic, comparison, functions of one number."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from sslang.ops.declare import Misfit, tensor_op

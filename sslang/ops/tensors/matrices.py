@@ -1,7 +1,5 @@
 """Ops on matrices as such, each in float32 under autocast. All act on the last two axes."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from sslang.ops.declare import Misfit, tensor_op

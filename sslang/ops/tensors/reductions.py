@@ -1,7 +1,5 @@
 """Ops that reduce or normalise along axes. Without `axis`, a reduction takes all."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Ops that arrange, select or create entries, and the matrix product."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
