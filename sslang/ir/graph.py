@@ -152,7 +152,7 @@ class Graph:
 
 
 def _operands(node: Node, names: Mapping[str, str]) -> tuple[Operand, ...]:
-    return tuple(names.get(i, i) if isinstance(i, str) else i for i in node.inputs)
+    return tuple([names.get(i, i) if isinstance(i, str) else i for i in node.inputs])
 
 
 def _renamed(node: Node, names: Mapping[str, str]) -> Node:

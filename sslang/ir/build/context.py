@@ -179,8 +179,9 @@ class Context:
 
     def step(self, span: Span | None) -> None:
         """Count one step of evaluation; E311 where a spec would take too many."""
-        self.resolved.work.steps += 1
-        if self.resolved.work.steps > MAX_STEPS:
+        work = self.resolved.work
+        work.steps += 1
+        if work.steps > MAX_STEPS:
             self.fail(
                 "E311",
                 f"building the spec takes more than {MAX_STEPS} steps",
@@ -246,15 +247,16 @@ class Context:
         hint: str = "",
     ) -> Node:
         """The node for this computation; an equal one that exists is used again."""
-        plain = tuple((settings or {}).items())
-        key = (op, tuple((type(i), i) for i in inputs), repr(plain) if plain else "")
+        plain = tuple(settings.items()) if settings else ()
+        key = (op, tuple([(type(i), i) for i in inputs]), repr(plain) if plain else "")
         found = self.known.get(key)
         if found is not None:
             return found
         if len(self.nodes) >= MAX_NODES:
             self.fail("E311", f"the spec makes more than {MAX_NODES} operations", span)
-        name = self._fresh(hint or op)
-        self.hints[name] = hint or op
+        hint = hint or op
+        name = fresh(hint, self.names)
+        self.hints[name] = hint
         call = self.called[0] if self.called else None
         if call is not None and span is not None and span.source is call.source:
             call = None
@@ -266,9 +268,6 @@ class Context:
     def node(self, name: str) -> Node:
         """The node of this name; the latest are found first."""
         return next(node for node in reversed(self.nodes) if node.name == name)
-
-    def _fresh(self, hint: str) -> str:
-        return fresh(hint, self.names)
 
     def named(self, value: Any, name: str, strength: int = BOUND) -> Any:
         """`value`; its node shall be called `name` in the graph, unless it has a stronger title.
@@ -304,7 +303,7 @@ def fresh(hint: str, taken: dict[str, int]) -> str:
 
     `taken` holds with each name the last number that was appended to it.
     """
-    if not hint.replace("_", "x").isalnum():
+    if not hint.isidentifier():
         hint = "".join(c if c.isalnum() else "_" for c in hint)
     base = hint.strip("_") or "value"
     if base[0].isdigit():

@@ -135,12 +135,16 @@ def _valued(ctx: Context, name: str, local: Local) -> Any:
     return ctx.named(evaluate(ctx, local.statement.value, local.scope), name, LOCAL)
 
 
+_UNKNOWN = object()
+
+
 def _declared(ctx: Context, entry: Entry, span: Span) -> Any:
     key = (id(entry.home), entry.name)
-    if key in ctx.memo:
-        if isinstance(ctx.memo[key], Poisoned):
-            raise ctx.memo[key]
-        return ctx.memo[key]
+    known = ctx.memo.get(key, _UNKNOWN)
+    if isinstance(known, Poisoned):
+        raise known
+    if known is not _UNKNOWN:
+        return known
     at = next((i for i, busy in enumerate(ctx.busy) if busy is entry), None)
     if at is not None:
         cycle = [busy.name for busy in ctx.busy[at:]]

@@ -25,7 +25,7 @@ _FOLDED: dict[str, Callable[..., float]] = {
     "stop_grad": lambda x: x, "scale_grad": lambda x, factor: x,
 }  # fmt: skip
 
-
+_NUMBERS = (int, float)  # a tuple: unions are slow, and every op asks
 MAX_PARTS = 100
 MAX_ENTRIES = 2**33  # of one tensor, axes of the batch's length left out
 
@@ -84,7 +84,7 @@ def op(
     """One primitive on tensors; on plain numbers it is computed at once."""
     primitive = PRIMITIVES[name]
     ctx.step(span)
-    if inputs and all(isinstance(i, int | float) for i in inputs):
+    if inputs and all(isinstance(i, _NUMBERS) for i in inputs):
         if name in _FOLDED and not any(isinstance(i, bool) for i in inputs[-2:]):
             return fold(ctx, _FOLDED[name], inputs, settings, span)
         ctx.fail("E301", f"{describe(inputs[0])} stands where a tensor is due", span)
@@ -111,7 +111,7 @@ def op(
     shown = undefined.after(ctx, name, operands, types, settings, span)
     if shown != result.shown:
         result = replace(result, shown=shown)
-    entries = math.prod(size for size in result.shape if isinstance(size, int))
+    entries = math.prod([size for size in result.shape if isinstance(size, int)])
     if entries > MAX_ENTRIES:
         ctx.fail("E311", f"the result {result} is too large", span)
     node = ctx.add(name, operands, result, span, settings)
