@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field, fields
+from dataclasses import field
 
 from sslang.diagnostics import Span
 from sslang.records import record
@@ -14,8 +14,7 @@ class Node:
     span: Span = field(compare=False, repr=False, kw_only=True)
 
     def children(self) -> Iterator[Node]:
-        for item in fields(self):
-            value = getattr(self, item.name)
+        for value in vars(self).values():
             if isinstance(value, Node):
                 yield value
             elif isinstance(value, tuple):

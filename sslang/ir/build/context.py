@@ -212,10 +212,11 @@ class Context:
         if self.depth == 1:
             self.calls += 1
             self.scope = f"{name}/{self.calls}"
+        before, self.path = self.path, self.site(name)
         try:
-            with self.at(self.site(name)):
-                yield
+            yield
         finally:
+            self.path = before
             self.called.pop()
             self.given.pop()
             self.depth -= 1

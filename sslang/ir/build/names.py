@@ -157,14 +157,15 @@ def _declared(ctx: Context, entry: Entry, span: Span) -> Any:
         assert isinstance(entry.value, tree.Function)
         ctx.touched[key] = entry
         return Function(entry.value, entry.home)
+    before, ctx.path = ctx.path, entry.name
     ctx.busy.append(entry)
     try:
-        with ctx.at(entry.name):
-            value = declarations.declare(ctx, entry)
+        value = declarations.declare(ctx, entry)
     except DiagnosticError:
         ctx.memo[key] = Poisoned()
         raise
     finally:
+        ctx.path = before
         ctx.busy.pop()
         ctx.touched[key] = entry
     ctx.memo[key] = value

@@ -24,7 +24,7 @@ def _comparison(a: TensorType, b: TensorType) -> TensorType:
 
 
 def _float(x: TensorType) -> TensorType:
-    return replace(x, dtype="float")
+    return x if x.dtype == "float" else replace(x, dtype="float")
 
 
 @tensor_op("operator.add")

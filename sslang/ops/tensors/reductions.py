@@ -31,7 +31,7 @@ def _reduced(x: TensorType, axis: Axis, keep: bool, where: TensorType | None) ->
             shape.append(size)
         elif keep:
             shape.append(1)
-    return replace(x, shape=tuple(shape), dtype="float")
+    return TensorType(tuple(shape), "float", x.shown)
 
 
 def _over_rows(types: Sequence[Type], settings: dict[str, Any]) -> bool:
@@ -99,7 +99,7 @@ def log_softmax(x: TensorType, axis: int = -1, where: TensorType | None = None) 
     the result is 0.
     """
     _reduced(x, axis, False, where)
-    return replace(x, dtype="float")
+    return x if x.dtype == "float" else replace(x, dtype="float")
 
 
 @tensor_op("sslang.emit.tensors.log_sum_exp", couples=_over_rows)
