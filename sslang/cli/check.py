@@ -41,7 +41,10 @@ def command(specs: tuple[str, ...], form: str, fix: bool, probe: bool, json_: bo
     if not probe:
         answer_at_once()
     import sslang
+    from sslang.checks.agreement import store_in
+    from sslang.evaluate.cache import Cache
 
+    store_in(Cache("agreement"))
     found: list[Diagnostic] = []
     verdicts: list[dict[str, object]] = []
     made = 0

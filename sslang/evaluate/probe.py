@@ -18,11 +18,12 @@ from typing import Any, Literal, get_args
 
 from sslang.checks.collapse import assumed, asymmetry, structure
 from sslang.diagnostics import Diagnostic, Label
-from sslang.evaluate import probe_cache
+from sslang.evaluate.cache import Cache
 from sslang.evaluate.probe_graph import Excerpt, excerpt, sharpening
 from sslang.ir.program import Program
 
 VERSION = 3  # of the tests: another version is another verdict
+CACHE = Cache("collapse")
 LARGEST = 600  # operations of a loss, each of which is computed in some thousand steps
 
 _HINTS = {
@@ -105,10 +106,10 @@ def _named(program: Program, verdict: Verdict) -> Verdict:
 
 def _remembered(loss: Excerpt) -> Verdict:
     key = f"{loss.key}-{VERSION}"
-    known = _verdict(probe_cache.read(key))
+    known = _verdict(CACHE.read(key))
     if known is None:
         known = computed(loss)
-        probe_cache.write(key, asdict(known))
+        CACHE.write(key, asdict(known))
     return known
 
 

@@ -33,6 +33,7 @@ def test_tables_have_a_row_a_case() -> None:
 
 
 def test_the_command_is_timed_and_imports_no_torch() -> None:
-    head, _, row = checking.commands_table([ROOT / "specs" / "simclr.ssl"], 1).split("\n")
+    head, _, bare, row = checking.commands_table([ROOT / "specs" / "simclr.ssl"], 1).split("\n")
+    assert bare.startswith("| bare Python | ")
     assert head.endswith("imports torch |")
     assert row.endswith("| no |")

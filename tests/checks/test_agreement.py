@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from sslang.bench.collapse_forms import FORMS, PREAMBLE, Form
-from sslang.checks import check_file
+from sslang.checks import agreement, check_file
 from sslang.checks.collapse import structure
 from sslang.checks.tables import CLASSES, IMAGES, ROWS, Machine, NotComputed, Tables
 from sslang.diagnostics import Source
@@ -116,3 +117,61 @@ def test_what_small_tables_do_not_fit_is_left_alone(body: str, words: str) -> No
     program = _built(Source("x.ssl", head + body))
     with pytest.raises(NotComputed, match=words):
         Machine(program).loss(Tables())
+
+
+class Shelf(dict[str, dict[str, object]]):
+    """A store in memory."""
+
+    def read(self, key: str) -> dict[str, object] | None:
+        return self.get(key)
+
+    def write(self, key: str, value: Mapping[str, object]) -> None:
+        self[key] = dict(value)
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
+    shelf = Shelf()
+    monkeypatch.setattr(agreement, "_store", shelf)
+    agreement._remembered.cache_clear()
+    yield shelf
+    agreement._remembered.cache_clear()
+
+
+def test_figures_are_kept_and_taken_from_where_they_are_kept(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = vicreg(("(x - y)**2", "(x + y)**2"))
+    first = codes(text)
+    assert first
+    (kept,) = shelf.values()
+    agreement._remembered.cache_clear()
+    monkeypatch.setattr(agreement, "_computed", lambda keyed: pytest.fail("computed again"))
+    assert codes(text) == first
+    agreement._remembered.cache_clear()
+    kept["outcome"] = "sound"
+    assert codes(text) == set()
+
+
+@pytest.mark.parametrize("kept", [{}, {"outcome": "odd", "one": 0.0, "other": 0.0}, {"outcome": 1},
+                                  {"outcome": "sound", "one": "0", "other": 0.0}])  # fmt: skip
+def test_what_is_no_figure_is_computed_anew(shelf: Shelf, kept: dict[str, object]) -> None:
+    text = vicreg(("(x - y)**2", "(x + y)**2"))
+    first = codes(text)
+    (key,) = shelf
+    shelf[key] = kept
+    agreement._remembered.cache_clear()
+    assert codes(text) == first
+    assert shelf[key] != kept
+
+
+def test_another_loss_and_other_code_have_figures_of_their_own(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes(vicreg(("(x - y)**2", "(x + y)**2")))
+    codes(vicreg(("(x - y)**2", "(x + 2 * y)**2")))
+    assert len(shelf) == 2
+    agreement._remembered.cache_clear()
+    monkeypatch.setattr(agreement, "_code", lambda: "another")
+    codes(vicreg(("(x - y)**2", "(x + y)**2")))
+    assert len(shelf) == 3

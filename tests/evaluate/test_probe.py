@@ -19,8 +19,7 @@ from sslang.bench.collapse_papers import PAPERS
 from sslang.cli.main import main
 from sslang.diagnostics import Source
 from sslang.evaluate import probe as probing
-from sslang.evaluate import probe_cache
-from sslang.evaluate.probe import Verdict, computed, findings, probe, probe_numbers
+from sslang.evaluate.probe import CACHE, Verdict, computed, findings, probe, probe_numbers
 from sslang.evaluate.probe_file import probe_file
 from sslang.evaluate.probe_graph import Excerpt, excerpt, sharpening
 from sslang.evaluate.probe_step import Machine
@@ -271,7 +270,7 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(cache: Path) -> None:
     cache.parent.mkdir(parents=True)
     cache.write_text("a file where the folder should be")
     assert probe(program(CONTRAST)).outcome == "pass"
-    assert probe_cache.read("any") is None
+    assert CACHE.read("any") is None
 
 
 def test_the_same_loss_gives_the_same_verdict() -> None:
