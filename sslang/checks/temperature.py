@@ -13,8 +13,7 @@ from sslang.ir.program import Program
 from sslang.ops.schedules import Schedule
 
 LARGEST = 10.0
-_NAMED = re.compile(r"/\s*(\w*(?:temperature|temp|tau))\s*\)?$")
-_TIMES = re.compile(r"\*\s*(\w*(?:temperature|temp|tau))\s*\)?$")
+_NAMED = re.compile(r"([/*])\s*(\w*(?:temperature|temp|tau))\s*\)?$")
 _SOFTMAXES = frozenset(("log_softmax", "log_sum_exp", "exp"))
 _PASSED = frozenset((
     "concat", "index", "stack", "stop_grad", "scale_grad", "add", "subtract", "negative",
@@ -36,11 +35,11 @@ def temperatures(program: Program) -> Iterator[Diagnostic]:
     for node in program.step.nodes:
         if node.op not in _SCALES or node.span is None:
             continue
-        times = _TIMES.search(node.span.text[-200:].strip()) if node.op == "multiply" else None
-        if times is not None and node.name in within and max(_ends(node, schedules), default=0) > 1:
-            yield _multiplied(node.span, times.group(1))
+        name = _named(node.span, "*") if node.op == "multiply" else ""
+        if name and node.name in within and max(_ends(node, schedules), default=0) > 1:
+            yield _multiplied(node.span, name)
             continue
-        name = _named(node.span.text[-200:]) if node.op == "divide" else ""
+        name = _named(node.span, "/") if node.op == "divide" else ""
         ends = _ends(node, schedules) if name or node.name in within else ()
         if not ends or (min(ends) > 0 and max(ends) <= LARGEST):
             continue  # the search for its place reads every declaration
@@ -118,9 +117,10 @@ def _is_of(by_name: Mapping[str, Node], node: Node, cosines: frozenset[str]) -> 
     return False
 
 
-def _named(text: str) -> str:
-    found = _NAMED.search(text.strip())
-    return found.group(1) if found is not None else ""
+def _named(span: Span, sign: str) -> str:
+    """The temperature that an expression ends with, after this sign."""
+    found = _NAMED.search(span.text[-200:].strip())
+    return found.group(2) if found is not None and found.group(1) == sign else ""
 
 
 def _ends(node: Node, schedules: Mapping[str, Schedule]) -> tuple[float, ...]:

@@ -16,11 +16,7 @@ from sslang.diagnostics import DiagnosticError
 from sslang.emit.method import Method
 from sslang.emit.nets.convolutions import upsets_onednn
 from sslang.emit.sharding import SHARD_BYTES
-from sslang.emit.split.limits import (
-    limits_of,
-    micro_batch_problem,
-    processes_problem,
-)
+from sslang.emit.split.limits import limits_of, micro_batch_problem, processes_problem
 from sslang.emit.split.step import Images, SplitStep
 from sslang.ir.program import Program
 from sslang.model.recipe import Recipe, TensorNorm

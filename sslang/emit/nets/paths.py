@@ -15,14 +15,6 @@ def drops_of(part: nn.Module) -> int:
     return drops
 
 
-def drops_of_blocks(count: int) -> int:
-    """Two uniform numbers a row for each block: attention, then the MLP. One alone drops nothing.
-
-    See `rate_at`: the first block's rate is 0.
-    """
-    return 2 * count if count > 1 else 0
-
-
 def rate_at(depth: int, of: int, drop_path: float) -> float:
     """The rate of block `depth` of `of`: linear from 0 at the first to `drop_path` at the last."""
     return drop_path * depth / (of - 1) if of > 1 else 0.0

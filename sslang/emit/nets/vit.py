@@ -12,8 +12,9 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from sslang.emit.nets.masks import scattered
-from sslang.emit.nets.paths import dropped, drops_of_blocks, rate_at
+from sslang.emit.nets.paths import dropped, rate_at
 from sslang.emit.nets.positions import interpolated, sincos_positions
+from sslang.ops.nets.transformers import drops_of_blocks
 
 
 class DroppedBlock(Block):

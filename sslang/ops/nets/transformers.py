@@ -51,14 +51,17 @@ def vit(
     return Built(
         pooled(view, width),
         arguments,
-        _drops(depth),
+        drops_of_blocks(depth),
         "resolution",
         _record(view, size // patch, width),
     )
 
 
-def _drops(depth: int) -> int:
-    """Attention and MLP of every block; rates rise from 0 at the first, so one drops nothing."""
+def drops_of_blocks(depth: int) -> int:
+    """How many uniform numbers a row stochastic depth takes: of every block attention and MLP.
+
+    Rates rise from 0 at the first block, so one alone drops nothing.
+    """
     return 2 * depth if depth > 1 else 0
 
 
@@ -114,7 +117,7 @@ def transformer(
         "tokens": tokens, "width": width, "depth": depth, "heads": heads, "mlp_ratio": mlp_ratio,
         "position": position, "init": init,
     }  # fmt: skip
-    return Built(tensor, arguments, _drops(depth))
+    return Built(tensor, arguments, drops_of_blocks(depth))
 
 
 def _record(view: ViewType, side: int, width: int) -> dict[str, TensorType]:
