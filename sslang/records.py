@@ -15,7 +15,10 @@ else:
     from operator import attrgetter
 
     def record(*, frozen, eq=True):
-        """`dataclasses.dataclass`; that nothing is assigned later is left to the type checker."""
+        """`dataclasses.dataclass`; that nothing is assigned later is left to the type checker.
+
+        Of `field`'s settings `hash` is not heeded: what is compared is hashed.
+        """
         assert frozen
 
         def defined(cls):

@@ -9,7 +9,9 @@ compared with itself on constant rows, which training would find if they cost le
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -20,6 +22,7 @@ from sslang.checks.tables import Machine, NotComputed, Tables, computed
 from sslang.diagnostics import Diagnostic
 from sslang.ir.graph import APPLY, DRAW, LATCH, READ
 from sslang.ir.program import Program
+from sslang.ops import schedules
 from sslang.records import record
 
 SEEDS = 3
@@ -103,13 +106,14 @@ class _Keyed:
 
 @lru_cache(maxsize=64)
 def _remembered(keyed: _Keyed) -> Figures:
-    if _store is None:
+    code = _code() if _store is not None else ""
+    if _store is None or not code:
         return _computed(keyed)
-    digest = _digest(keyed)
-    known = _figures_of(_store.read(digest))
+    name = hashlib.sha256(repr((keyed.key, code)).encode()).hexdigest()
+    known = _figures_of(_store.read(name))
     if known is None:
         known = _computed(keyed)
-        _store.write(digest, vars(known))
+        _store.write(name, vars(known))
     return known
 
 
@@ -134,23 +138,27 @@ class Store(Protocol):
 _store: Store | None = None
 
 
-def store_in(store: Store) -> None:
-    """From now on look there before computing, which loads NumPy, and keep there what is found."""
+@contextmanager
+def kept_in(store: Store) -> Iterator[None]:
+    """Look there before computing, which loads NumPy, and keep there what is found."""
     global _store
-    _store = store
-
-
-def _digest(keyed: _Keyed) -> str:
-    """The numbers' name: what they are computed of, and by which code."""
-    return hashlib.sha256(repr((keyed.key, _code())).encode()).hexdigest()
+    before, _store = _store, store
+    try:
+        yield
+    finally:
+        _store = before
 
 
 @cache
 def _code() -> str:
-    read = hashlib.sha256()
-    for name in ("agreement.py", "arithmetic.py", "tables.py"):
-        read.update(Path(__file__).with_name(name).read_bytes())
-    return read.hexdigest()
+    """Names the code that computes figures; ``""`` where it cannot be read."""
+    own = Path(__file__)
+    files = [own, own.with_name("arithmetic.py"), own.with_name("tables.py"),
+             Path(schedules.__file__)]  # fmt: skip
+    try:
+        return hashlib.sha256(b"".join([file.read_bytes() for file in files])).hexdigest()
+    except OSError:
+        return ""
 
 
 def _figures_of(stored: Mapping[str, Any] | None) -> Figures | None:
@@ -158,7 +166,8 @@ def _figures_of(stored: Mapping[str, Any] | None) -> Figures | None:
     match stored:
         case {"outcome": str(outcome), "one": float(one), "other": float(other)}:
             known: Outcome | None = next((o for o in get_args(Outcome) if o == outcome), None)
-            return None if known is None else Figures(known, one, other)
+            if known is not None and math.isfinite(one) and math.isfinite(other):
+                return Figures(known, one, other)
     return None
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 ROWS, IMAGES, CLASSES = 24, 72, 5
 KEPT, SMALLEST, LARGEST = 16, 17, 31  # sizes that stay; those that others become
 NUMBERS = 1 << 22  # that are computed of one loss, at most
-A_DRAW = 16  # how many are computed in the time of one that is drawn
+A_DRAW = 16  # how many are computed in the time of one that is drawn, if it was not before
 MOST = 400  # operations of a loss; of a longer one a check in a tenth of a second has no time
 _DRAWN = frozenset((APPLY, FIELD, WEIGHT, READ, LATCH, DRAW))
 
@@ -90,6 +90,7 @@ class Machine:
         if len(self.nodes) > MOST:
             raise NotComputed(f"{len(self.nodes)} operations")
         self.plans = {s.name: s for s in self.program.states}
+        self.place = {node.name: at for at, node in enumerate(self.nodes)}
         self.small = _small(self.nodes, self.plans)
         self.own = frozenset(_at_their_images(self.nodes))
         self.dims = {"batch": ROWS, "dataset": IMAGES, "classes": CLASSES}
@@ -100,9 +101,8 @@ class Machine:
     @property
     def key(self) -> object:
         """What the numbers depend on: equal for programs that differ in large sizes alone."""
-        place = {node.name: at for at, node in enumerate(self.nodes)}
         return tuple(
-            (n.op, tuple([place.get(i, i) if isinstance(i, str) else i for i in n.inputs]),
+            (n.op, tuple([self.place.get(i, i) if isinstance(i, str) else i for i in n.inputs]),
              self._settings(n), self._begun(n))
             for n in self.nodes
         )  # fmt: skip
@@ -159,7 +159,7 @@ class Machine:
             case "latch":
                 return known[node.references[0]]
             case "weight":
-                return self._unit(self._drawn(node.name, self._shape(node), tables))
+                return self._unit(self._drawn(self._name(node), self._shape(node), tables))
             case "input":
                 count = IMAGES if node.setting("name") == "index" else CLASSES
                 return np.arange(ROWS) % count
@@ -225,7 +225,11 @@ class Machine:
     def _draw(self, node: Node, tables: Tables) -> Array:
         shape, kind = self._shape(node), node.setting("kind")
         below = self._size(node.setting("below")) if kind == "integers" else 0
-        return self._random(kind, node.name, shape, tables, below)
+        return self._random(kind, self._name(node), shape, tables, below)
+
+    def _name(self, node: Node) -> str:
+        """What is drawn for a node goes by its place, as `key` does, and not by its name."""
+        return f"node {self.place[node.name]}"
 
     def _drawn(self, name: str, shape: tuple[int, ...], tables: Tables) -> Array:
         return self._random("normal", name, shape, tables)

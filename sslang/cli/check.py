@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from sslang.cli.shared import (
-    answer_at_once,
     as_json,
+    at_once,
     count,
     print_diagnostics,
     print_json,
@@ -38,13 +38,6 @@ MAX_ROUNDS = 20  # of fixes that make room for others
 @reporting
 def command(specs: tuple[str, ...], form: str, fix: bool, probe: bool, json_: bool) -> None:
     """Check SPECS under all of their recipes; no data is read. Status 1 if there are errors."""
-    if not probe:
-        answer_at_once()
-    import sslang
-    from sslang.checks.agreement import store_in
-    from sslang.evaluate.cache import Cache
-
-    store_in(Cache("agreement"))
     found: list[Diagnostic] = []
     verdicts: list[dict[str, object]] = []
     made = 0
@@ -52,7 +45,7 @@ def command(specs: tuple[str, ...], form: str, fix: bool, probe: bool, json_: bo
         try:
             if fix:
                 made += mend(Path(spec))
-            found += sslang.check(spec)
+            found += _checked(spec)
             if probe:
                 probed, more = _probed(spec, quiet=form == "json" or json_)
                 verdicts += probed
@@ -71,6 +64,16 @@ def command(specs: tuple[str, ...], form: str, fix: bool, probe: bool, json_: bo
     if form != "json":
         print(_summary(len(specs), found, made), file=sys.stderr)
     raise SystemExit(1 if any(d.is_error for d in found) else 0)
+
+
+def _checked(spec: str) -> list[Diagnostic]:
+    with at_once():
+        import sslang
+        from sslang.checks.agreement import kept_in
+        from sslang.evaluate.cache import Cache
+
+        with kept_in(Cache("agreement")):
+            return sslang.check(spec)
 
 
 def _probed(spec: str, *, quiet: bool) -> tuple[list[dict[str, object]], list[Diagnostic]]:

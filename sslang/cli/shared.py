@@ -7,7 +7,8 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -36,14 +37,23 @@ def share_cores(place: Place | None = None) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
-def answer_at_once() -> None:
-    """Leave off, in a process that answers and ends, what only keeps it waiting.
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Leave off, in a command that answers and ends, what only keeps it waiting.
 
     The collector would walk over all that was loaded, many times, and Pydantic would look for
-    plugins in every package that is installed. What the user has set stands.
+    plugins in every package that is installed, unless the user has named some that it shall not.
     """
-    gc.set_threshold(200_000, *gc.get_threshold()[1:])
+    thresholds = gc.get_threshold()
+    named = "PYDANTIC_DISABLE_PLUGINS" in os.environ
+    gc.set_threshold(200_000, *thresholds[1:])
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        if not named:
+            del os.environ["PYDANTIC_DISABLE_PLUGINS"]
 
 
 def reporting(function: Callable[Given, Result]) -> Callable[Given, Result]:

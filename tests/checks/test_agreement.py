@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -130,11 +131,11 @@ class Shelf(dict[str, dict[str, object]]):
 
 
 @pytest.fixture
-def shelf(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
+def shelf() -> Iterator[Shelf]:
     shelf = Shelf()
-    monkeypatch.setattr(agreement, "_store", shelf)
     agreement._remembered.cache_clear()
-    yield shelf
+    with agreement.kept_in(shelf):
+        yield shelf
     agreement._remembered.cache_clear()
 
 
@@ -154,6 +155,7 @@ def test_figures_are_kept_and_taken_from_where_they_are_kept(
 
 
 @pytest.mark.parametrize("kept", [{}, {"outcome": "odd", "one": 0.0, "other": 0.0}, {"outcome": 1},
+                                  {"outcome": "punished", "one": math.nan, "other": 2.0},
                                   {"outcome": "sound", "one": "0", "other": 0.0}])  # fmt: skip
 def test_what_is_no_figure_is_computed_anew(shelf: Shelf, kept: dict[str, object]) -> None:
     text = vicreg(("(x - y)**2", "(x + y)**2"))
@@ -175,3 +177,18 @@ def test_another_loss_and_other_code_have_figures_of_their_own(
     monkeypatch.setattr(agreement, "_code", lambda: "another")
     codes(vicreg(("(x - y)**2", "(x + y)**2")))
     assert len(shelf) == 3
+
+
+def test_code_that_cannot_be_read_keeps_nothing(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agreement, "_code", lambda: "")
+    assert codes(vicreg(("(x - y)**2", "(x + y)**2"))) == {"E441"}
+    assert not shelf
+
+
+def test_numbers_that_are_drawn_do_not_go_by_their_name() -> None:
+    body = "x = online(a)\ny = online(b)\nnoise = draw_normal(32)\nloss = mean((x - y)**2) + 0.1 * mean(noise * x)\n"
+    one, other = machine(PREAMBLE + body), machine(PREAMBLE + body.replace("noise", "eps"))
+    assert one.key == other.key
+    assert one.loss(Tables(1)) == other.loss(Tables(1)) != one.loss(Tables(2))

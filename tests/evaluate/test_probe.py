@@ -273,6 +273,30 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(cache: Path) -> None:
     assert CACHE.read("any") is None
 
 
+def test_a_user_without_a_home_has_no_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    CACHE.write("any", {"outcome": "pass"})
+    assert CACHE.read("any") is None
+
+
+def test_a_relative_folder_is_no_cache(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "here")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    monkeypatch.chdir(tmp_path)
+    CACHE.write("any", {"outcome": "pass"})
+    assert CACHE.read("any") == {"outcome": "pass"}
+    assert not (tmp_path / "here").exists()
+
+
+def test_what_is_nested_too_deep_is_no_verdict(cache: Path) -> None:
+    cache.mkdir(parents=True)
+    (cache / "any.json").write_text("[" * 200_000)
+    assert CACHE.read("any") is None
+
+
 def test_the_same_loss_gives_the_same_verdict() -> None:
     loss = cut(CONTRAST)
     assert computed(loss) == computed(loss)
