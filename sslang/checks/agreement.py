@@ -18,16 +18,19 @@ from typing import Any, Literal, Protocol, get_args
 
 from sslang.checks.ancestors import views_of
 from sslang.checks.collapse import Structure, assumed, collapse, structure
-from sslang.checks.tables import Machine, NotComputed, Tables, computed
+from sslang.checks.tables import Machine, NotComputed, Tables
 from sslang.diagnostics import Diagnostic
 from sslang.ir.graph import APPLY, DRAW, LATCH, READ
 from sslang.ir.program import Program
 from sslang.ops import schedules
 from sslang.records import record
 
+REWARDED = 0.3  # share of the larger loss, by which agreement lowers it so that one pair will do
+PAIRS = 9  # otherwise
+UNREWARDED = 2  # in so many of them, at least, chance alone does not lower the loss
 SEEDS = 3
 CONSTANTS = 8  # rows that all images may have: training would find the best
-CLEAR = 0.02  # share of the larger loss, by which one must be beyond the other
+CLEAR = 0.02  # share of the larger loss, or of what pairs make of it, that is no accident
 EQUAL = 1e-9
 SCALES = (0.1, 0.3, 1.0, 3.0)  # of embeddings, for losses that mind their length
 _CUTS = frozenset(("stop_grad", "scale_grad", "argmax", READ, LATCH, DRAW))
@@ -57,6 +60,12 @@ def agreement(program: Program, found: Structure) -> Iterator[Diagnostic]:
         message = "the loss is the same whichever images its views are of: nothing compares them"
         hint = "add the term that draws two views together, such as `mean((x - y)**2)`"
         yield Diagnostic("E447", message, place, hint=hint)
+    elif figures.outcome == "indifferent" and _sides(program) > 1:
+        message = f"the loss is {_shown(figures.one)} where the views of each image agree, and "
+        message += f"{_shown(figures.other)} where each stands beside another image's: chance alone"
+        hint = "a term that draws two views together is missing, or its positive is not of the "
+        hint += "same image"
+        yield Diagnostic("E447", message, place, hint=hint)
     elif figures.outcome == "constant" and not assumed(program):
         message = f"a constant embedding has the loss {_shown(figures.one)}, and a spread one "
         hint = "look for a sign or an axis in the term that should spread rows: variance, "
@@ -64,7 +73,7 @@ def agreement(program: Program, found: Structure) -> Iterator[Diagnostic]:
                          hint=hint + "uniformity, negatives")  # fmt: skip
 
 
-Outcome = Literal["punished", "unmoved", "constant", "sound", "not computed"]
+Outcome = Literal["punished", "unmoved", "indifferent", "constant", "sound", "not computed"]
 
 
 @record(frozen=True)
@@ -174,15 +183,30 @@ def _figures_of(stored: Mapping[str, Any] | None) -> Figures | None:
 def _pairing(machine: Machine) -> Figures:
     """Whether views that agree cost more than others, whatever the tables, or just as much."""
     agreed, apart = [], []
-    for seed in range(SEEDS):
+    for seed in range(PAIRS):
         agreed.append(machine.loss(Tables(seed)))
-        apart.append(machine.loss(Tables(seed, apart=True)))
-        if apart[-1] - agreed[-1] > EQUAL * abs(apart[-1]):
+        apart.append(machine.loss(Tables(seed, apart="member")))
+        if not seed and apart[0] - agreed[0] > REWARDED * max(abs(apart[0]), abs(agreed[0])):
             break  # as it should be
-    if all(abs(a - b) <= EQUAL * abs(b) for a, b in zip(agreed, apart, strict=True)):
+    pairs = list(zip(agreed, apart, strict=True))
+    if all(_equal(*pair) for pair in pairs):
         return Figures("unmoved", agreed[0], apart[0])
-    clear = min(agreed) - max(apart) > CLEAR * max(map(abs, (*agreed, *apart)))
-    return Figures("punished" if clear else "sound", agreed[0], apart[0])
+    if min(agreed) - max(apart) > CLEAR * max(map(abs, (*agreed, *apart))):
+        return Figures("punished", agreed[0], apart[0])
+    if sum(one >= other for one, other in pairs) >= UNREWARDED:
+        return Figures("indifferent", sum(agreed) / len(agreed), sum(apart) / len(apart))
+    return _crossing(machine, agreed[0], apart[0])
+
+
+def _crossing(machine: Machine, agreed: float, apart: float) -> Figures:
+    """Whether anything compares two views: what is of one view may still agree with itself."""
+    crossed = machine.loss(Tables(apart="view"))
+    moved = abs(crossed - agreed) > CLEAR * abs(apart - agreed)
+    return Figures("sound" if moved or machine.holds_a_net else "unmoved", agreed, crossed)
+
+
+def _equal(one: float, other: float) -> bool:
+    return abs(one - other) <= EQUAL * max(abs(one), abs(other))
 
 
 def _constant(machine: Machine) -> Figures:
@@ -202,9 +226,9 @@ def _constant(machine: Machine) -> Figures:
 
 
 def _sides(program: Program) -> int:
-    """How many views the nets of the loss are applied to."""
+    """How many views nets are applied to in the step."""
     by_name = program.step.by_name
-    applied = [n for n in computed(program.step) if n.op == APPLY]
+    applied = [n for n in program.step.nodes if n.op == APPLY]
     return len(frozenset().union(*(views_of(by_name, n) for n in applied)))
 
 

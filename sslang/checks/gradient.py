@@ -36,6 +36,8 @@ def cut_averages(program: Program) -> Iterator[Diagnostic]:
 def _cut(program: Program, node: Node, averages: Mapping[str, NetPlan]) -> Fix | None:
     """`stop_grad` around the application, unless the same text applies a trained net, too."""
     place = node.span
+    if not gradient_of(program) - averages.keys():
+        return None  # it is the wrong net: with a cut nothing would be trained at all
     others = (n.setting("net") for n in program.step.nodes if n.op == APPLY and n.span == place)
     if place is None or any(net not in averages for net in others):
         return None
@@ -64,6 +66,11 @@ class _Use:
     declared: Span
     nodes: tuple[Node, ...]
     loaded: bool = False
+
+
+def used(program: Program) -> tuple[str, ...]:
+    """The nets and weights that a phase should train, or evaluates."""
+    return tuple(use.name for use in _uses(program))
 
 
 def _uses(program: Program) -> Iterator[_Use]:

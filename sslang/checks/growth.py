@@ -14,7 +14,7 @@ _DEPTH = 200  # of expressions and the names in them; nothing that is written is
 
 
 def growth(resolved: Resolved) -> Iterator[Diagnostic]:
-    """E517 for a learning rate that grows with the square of the batch."""
+    """E517 for a learning rate that grows with the square of the batch, or falls with it."""
     for phase in resolved.phases():
         powers = _Powers(phase.namespace.entries)
         for name in ("optimizer", "groups"):
@@ -32,8 +32,14 @@ def _calls(node: tree.Node) -> Iterator[tree.Call]:
 
 def _of(call: tree.Call, powers: _Powers) -> Iterator[Diagnostic]:
     for argument in call.arguments:
-        if argument.name == "lr" and powers.of(argument.value) > 1.01:
-            power = powers.of(argument.value)
+        if argument.name != "lr":
+            continue
+        power = powers.of(argument.value)
+        if power < -0.01:
+            message = "this learning rate is the smaller, the larger the batch is"
+            yield Diagnostic("E517", message, argument.value.span,
+                             hint="it grows with the batch: `0.1 * batch / 256`")  # fmt: skip
+        elif power > 1.01:
             message = f"this learning rate grows with the batch to the power of {power:g}"
             labels = tuple(
                 Label(entry.value.span, f"`{entry.name}` is scaled already")
@@ -76,6 +82,8 @@ class _Powers:
             case tree.Call(tree.Name("cosine" | "linear" | "piecewise"), arguments):
                 values = (a.value for a in arguments if a.name in (None, "values"))
                 return max(map(self.of, values), default=0.0)
+            case tree.Arrow(start, tree.Number(0)):
+                return self.of(start)
             case tree.Conditional(value, _, otherwise):
                 return max(self.of(value), self.of(otherwise))
             case tree.Binary("<" | ">" | "<=" | ">=" | "==" | "!=", _, _):

@@ -7,22 +7,28 @@ from collections.abc import Iterator, Mapping
 
 from sslang.diagnostics import Diagnostic, Span
 from sslang.ir.program import Program
-from sslang.model.recipe import Lars, Recipe
+from sslang.model.recipe import AdamW, Lars, Recipe
 from sslang.ops.schedules import Combined, Ramp, Schedule, Sequence, ends_of
 
 DECAYED = 0.1  # share of the parameters that a step takes away
+BEYOND_ADAM = 0.1  # the distance by which a step would move every parameter
 FACTOR = 100  # times the rate of the rest, which no group has been given on purpose
 
 
 def rates(program: Program) -> Iterator[Diagnostic]:
     """E521 for a learning rate that ends at its highest, E522 for a decay that takes all, E525
-    for a rate of a group that reads like a factor."""
+    for a rate of a group that reads like a factor, E527 for one that is beyond Adam's."""
     recipe = program.spec.recipe
     if recipe is None:
         return
     optimizer = recipe.optimizer
     adapted = isinstance(optimizer, Lars)  # each step is scaled by the length of the parameters
     yield from _rising(program, {"optimizer.lr": optimizer.lr})
+    if isinstance(optimizer, AdamW) and BEYOND_ADAM <= _largest(optimizer.lr) < math.inf:
+        message = f"the learning rate goes up to {_largest(optimizer.lr):.3g}"
+        message += ", by which each step of Adam moves every parameter"
+        hint = "1e-4 to 1e-3 is usual; is it `... * batch / 256`?"
+        yield Diagnostic("E527", message, _place(program, "optimizer.lr"), hint=hint)
     rates = {f"groups.{at}.lr": g.lr for at, g in enumerate(recipe.groups) if g.lr is not None}
     yield from _rising(program, rates)
     pairs = {"optimizer.weight_decay": (optimizer.lr, optimizer.weight_decay)}

@@ -1,4 +1,4 @@
-"""Generators whose variable the summand does not use."""
+"""Generators and families whose variable nothing uses."""
 
 from __future__ import annotations
 
@@ -10,11 +10,38 @@ from sslang.syntax import tree
 
 
 def summands(module: Module) -> Iterator[Diagnostic]:
-    """E215 for `sum(f(v) for v in views for w in views if v != w)`, where f(v) knows no w."""
+    """E215 for `sum(f(v) for v in views for w in views if v != w)`, where f(v) knows no w, and for
+    `x[v in views] = f(a)`."""
     for root in roots(module):
         for node in walk(root):
             if isinstance(node, tree.Comprehension):
                 yield from _unused(node)
+            elif isinstance(node, tree.Write) or (
+                isinstance(node, tree.Binding) and _is_binding(module, node.target.name)
+            ):
+                yield from _alike(node.target, node.value)
+    for entries in (module.namespace.entries, *(p.entries for p in module.phases.values())):
+        for entry in entries.values():
+            own = entry.span.source is module.source and entry.kind == "binding"
+            if own and entry.target is not None:
+                yield from _alike(entry.target, entry.value)
+
+
+def _is_binding(module: Module, name: str) -> bool:
+    """Whether a recipe's right side is one of a family of values, not of queues or states."""
+    blocks = (module.namespace.entries, *(p.entries for p in module.phases.values()))
+    return any(name in entries and entries[name].kind == "binding" for entries in blocks)
+
+
+def _alike(target: tree.Target, value: tree.Node) -> Iterator[Diagnostic]:
+    """A family whose members are all the same, and no numbers."""
+    for over in target.items:
+        if not isinstance(over, tree.Over) or isinstance(value, tree.Number):
+            continue
+        if over.name not in {n.name for n in walk(value) if isinstance(n, tree.Name)}:
+            message = f"this does not use `{over.name}`: all members of `{target.name}` are "
+            hint = f"let it read `{over.name}`, or write `{target.name}` without a family"
+            yield Diagnostic("E215", message + "the same", value.span, hint=hint)
 
 
 def roots(module: Module) -> Iterator[tree.Node]:

@@ -12,8 +12,9 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from sslang.checks.ancestors import side_of, state_of
 from sslang.ir.graph import (
     APPLY,
     DRAW,
@@ -66,12 +67,13 @@ def computed(graph: Graph) -> tuple[Node, ...]:
 class Tables:
     """What one evaluation is a function of.
 
-    `apart`: each net, member and bank has the rows of other images than all others. `constant`:
-    nets give one row for all images. `scale` is the deviation of an entry.
+    `apart`: each net, member and bank has the rows of other images than all others, or each `view`,
+    so that all that is computed from one view has the rows of the same images. `constant`: nets
+    give one row for all images. `scale` is the deviation of an entry.
     """
 
     seed: int = 0
-    apart: bool = False
+    apart: Literal["", "member", "view"] = ""
     constant: bool = False
     scale: float = 1.0
 
@@ -97,6 +99,11 @@ class Machine:
         for plan in self.program.states:  # a queue that begins empty has its name for a size
             if plan.kind == "queue":
                 self.dims[plan.name] = self._size(plan.shape[0])
+
+    @property
+    def holds_a_net(self) -> bool:
+        """Whether a net is held fixed, from which one may learn view by view."""
+        return any(node.op == APPLY and node.setting("fixed") for node in self.nodes)
 
     @property
     def key(self) -> object:
@@ -193,11 +200,27 @@ class Machine:
         for at in range(shape[0] // ROWS):
             rows = self._table(shape[-1], tables)
             if tables.apart:
-                rows = np.roll(rows, places.setdefault((node.name, at), len(places)), axis=0)
+                key = self._side(node, at, shape[0] // ROWS, tables)
+                rows = np.roll(rows, places.setdefault(key, len(places)), axis=0)
             rows = rows.reshape(ROWS, *(1 for _ in shape[1:-1]), shape[-1])
             members.append(np.broadcast_to(rows, (ROWS, *shape[1:])))
         inner = self._drawn("places", shape[1:], tables) if len(shape) > 2 else 0.0
         return np.concatenate(members) + 0.1 * tables.scale * np.asarray(inner)
+
+    def _side(self, node: Node, at: int, of: int, tables: Tables) -> object:
+        """What has the rows of images of its own, where sides are apart: of a net's rows the batch
+        `at`, of so many."""
+        if tables.apart == "member":
+            return node.name, at
+        by_name = self.program.step.by_name
+        net = by_name[node.references[0]] if node.op == FIELD else node
+        return side_of(by_name, node, at * net.setting("views") // of)
+
+    def _side_of_bank(self, name: str, tables: Tables) -> object:
+        step = self.program.step
+        if tables.apart == "member" or name not in step.writes:
+            return name
+        return side_of(step.by_name, step.by_name[step.writes[name].value], 0)
 
     def _table(self, width: int, tables: Tables) -> Array:
         import numpy as np
@@ -218,7 +241,8 @@ class Machine:
         if plan.name in self.own and shape[0] == IMAGES:
             own = self._table(shape[-1], tables)
             if tables.apart:
-                own = np.roll(own, places.setdefault(plan.name, len(places)), axis=0)
+                key = self._side_of_bank(plan.name, tables)
+                own = np.roll(own, places.setdefault(key, len(places)), axis=0)
             drawn = np.concatenate([own, drawn[ROWS:]])
         return self._unit(drawn)
 
@@ -310,14 +334,16 @@ def _small(nodes: tuple[Node, ...], plans: Mapping[str, StatePlan]) -> dict[int,
 
 
 def _at_their_images(nodes: tuple[Node, ...]) -> Iterator[str]:
-    """The banks of which the rows at the places of the batch's images are taken."""
+    """The banks of which the rows at the places of the batch's images are taken, or products."""
     by_name = {node.name: node for node in nodes}
     for node in nodes:
-        source = by_name[node.references[0]] if node.op == "gather" else node
-        waiting = [node.references[-1]] if source.op == READ and source is not node else []
+        bank = ""
+        if node.op in ("gather", "take"):
+            bank = state_of(by_name, by_name[node.references[0]])
+        waiting = [node.references[-1]] if bank else []
         while waiting:
             at = by_name[waiting.pop()]
             if at.op == INPUT and at.setting("name") == "index":
-                yield source.setting("state")
+                yield bank
             elif at.op in ("concat", "index", "stack", "flatten"):
                 waiting.extend(at.references)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
 from pydantic_core import CoreSchema, core_schema
 
-from sslang.ops.schedules import Schedule
+from sslang.ops.schedules import Schedule, ends_of
 from sslang.types import Duration
 
 
@@ -24,6 +24,13 @@ def _number(value: object) -> float | Schedule:
     return float(value)
 
 
+def _rate(value: object) -> float | Schedule:
+    number = _number(value)
+    if min(ends_of(number)) < 0:
+        raise ValueError("a rate cannot be negative")
+    return number
+
+
 def _duration(value: object) -> Duration:
     if not isinstance(value, Duration):
         raise ValueError("a time with a unit is due here, such as `10 epochs` or `500 steps`")
@@ -32,7 +39,7 @@ def _duration(value: object) -> Duration:
     return value
 
 
-Number = Annotated[Any, PlainValidator(_number), PlainSerializer(str)]
+Rate = Annotated[Any, PlainValidator(_rate), PlainSerializer(str)]  # a number or a schedule
 Time = Annotated[Any, PlainValidator(_duration), PlainSerializer(str)]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -155,9 +162,9 @@ class Sgd(Word):
 
     role: ClassVar[str] = "optimizer"
     word: ClassVar[str] = "sgd"
-    lr: Number
+    lr: Rate
     momentum: Share = 0.0
-    weight_decay: Number = 0.0
+    weight_decay: Rate = 0.0
     nesterov: bool = False
 
 
@@ -166,8 +173,8 @@ class AdamW(Word):
 
     role: ClassVar[str] = "optimizer"
     word: ClassVar[str] = "adamw"
-    lr: Number
-    weight_decay: Number = 0.0
+    lr: Rate
+    weight_decay: Rate = 0.0
     beta1: Share = 0.9
     beta2: Share = 0.999
     eps: Annotated[float, Field(gt=0)] = 1e-8
@@ -185,9 +192,9 @@ class Lars(Word):
 
     role: ClassVar[str] = "optimizer"
     word: ClassVar[str] = "lars"
-    lr: Number
+    lr: Rate
     momentum: Share = 0.9
-    weight_decay: Number = 0.0
+    weight_decay: Rate = 0.0
     trust: Annotated[float, Field(gt=0)] = 0.001
     rate_inside: bool = False
     separate_norms: bool = False
@@ -221,8 +228,8 @@ class Group(Word):
     role: ClassVar[str] = "group"
     word: ClassVar[str] = "group"
     selector: Any
-    lr: Number | None = None
-    weight_decay: Number | None = None
+    lr: Rate | None = None
+    weight_decay: Rate | None = None
     momentum: Share | None = None
     adapt: bool | None = None
 

@@ -156,10 +156,11 @@ loss = -mean(take(p, roll(arange(2 * batch), batch)))
     Code(
         "E447",
         "views are not compared",
-        "The loss reads several views, and is the same whichever images they are of: computed on "
-        "random tables, it did not change when each view was put beside another image's. So "
-        "nothing makes two views of an image alike, and the terms that spread rows are met by "
-        "noise. Mostly the term that compares them (invariance, a positive) was lost.",
+        "The step reads several views, and the loss is no lower where they are of one image: "
+        "computed on random tables, it did not rise when each view was put beside another "
+        "image's. So nothing makes two views of an image alike. Mostly the term that compares "
+        "them (invariance, a positive) was lost, both of its sides are of one view, as in "
+        "`for v in z for w in z if v == w`, or the row it names is another image's.",
         "warning",
         Example(
             """\

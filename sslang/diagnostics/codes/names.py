@@ -290,10 +290,11 @@ recipe weak : laptop {
     ),
     Code(
         "E215",
-        "summand without the variable",
+        "variable that nothing reads",
         "A sum over pairs of views compares one with another: `for v in views for w in views if "
         "v != w`. Where the summand reads one of the two alone, both sides are of the same view, "
-        "and the loss asks each view to be like itself.",
+        "and the loss asks each view to be like itself. In the same way all members of a family "
+        "are one where its right side does not read the variable: `t[v in views] = target(a)`.",
         "warning",
         example=Example(
             """\

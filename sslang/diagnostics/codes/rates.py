@@ -57,10 +57,11 @@ recipe default : laptop {
     ),
     Code(
         "E517",
-        "learning rate scaled twice",
+        "learning rate scaled wrongly",
         "The usual rule takes the learning rate proportional to the batch, `0.1 * batch / 256`; "
         "LARS is also used with its square root. Here the batch enters twice, so that twice the "
-        "batch gives four times the rate: a param that is scaled already is scaled again.",
+        "batch gives four times the rate: a param that is scaled already is scaled again. Or it "
+        "stands below the line, `256 / batch`, so that a larger batch has a smaller rate.",
         "warning",
         example=Example(
             """\
@@ -72,6 +73,25 @@ recipe default : laptop { optimizer = sgd(lr = cosine(rate * batch / 256 -> 0)) 
 param rate = 0.05
 loss = nt_xent([g(f(a)), g(f(b))], 0.5)
 recipe default : laptop { optimizer = sgd(lr = cosine(rate * batch / 256 -> 0)) }
+""",
+        ),
+    ),
+    Code(
+        "E527",
+        "learning rate beyond Adam's",
+        "Adam divides each gradient by its own size, so a step moves every parameter by about the "
+        "learning rate, whatever the loss is: 1e-4 to 1e-3 is usual, and at 0.1 the weights of a "
+        "net are gone in a few steps. Mostly `/ 256` was forgotten behind `* batch`, or the rate "
+        "is one of SGD.",
+        "warning",
+        example=Example(
+            """\
+loss = nt_xent([g(f(a)), g(f(b))], 0.5)
+recipe default : laptop { optimizer = adamw(lr = cosine(0.002 * batch -> 0)) }
+""",
+            """\
+loss = nt_xent([g(f(a)), g(f(b))], 0.5)
+recipe default : laptop { optimizer = adamw(lr = cosine(0.002 * batch / 256 -> 0)) }
 """,
         ),
     ),

@@ -146,14 +146,16 @@ recipe default : laptop {}
         example=Example(
             """\
 z = l2_normalize(g(f(a)))
-other = l2_normalize(g(f(b)))[draw_integers(16, below = dataset)]
-loss = -log_softmax(dot(z[:, none], other) / 0.1)[:, 0]
+y = l2_normalize(g(f(b)))
+drawn = draw_integers(16, below = dataset)
+loss = info_nce_batch(z, y, 0.1) - log_softmax(dot(z[:, none], y[drawn]) / 0.1)[:, 0]
 recipe default : laptop {}
 """,
             """\
 z = l2_normalize(g(f(a)))
-other = l2_normalize(g(f(b)))[draw_integers(16, below = batch)]
-loss = -log_softmax(dot(z[:, none], other) / 0.1)[:, 0]
+y = l2_normalize(g(f(b)))
+drawn = draw_integers(16, below = batch)
+loss = info_nce_batch(z, y, 0.1) - log_softmax(dot(z[:, none], y[drawn]) / 0.1)[:, 0]
 recipe default : laptop {}
 """,
         ),

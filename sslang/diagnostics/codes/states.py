@@ -192,6 +192,29 @@ loss = bank_info_nce(z, memory, index, drawn, 0.1)
         ),
     ),
     Code(
+        "E450",
+        "place of an image among other things",
+        "`index` is the place of each image in the data set: it chooses among `dataset` rows. "
+        "Here it chooses among classes, or the rows of a batch, which are fewer, so that a step "
+        "soon asks for one that is not there, and until then takes the wrong one.",
+        example=Example(
+            """\
+method "a classifier" (labels = true)
+view x = simclr_views(32)
+encoder f = resnet18(width = 0.25, stem = small)
+head h = linear(classes)
+loss = label_cross_entropy(h(f(x)), index)
+""",
+            """\
+method "a classifier" (labels = true)
+view x = simclr_views(32)
+encoder f = resnet18(width = 0.25, stem = small)
+head h = linear(classes)
+loss = label_cross_entropy(h(f(x)), label)
+""",
+        ),
+    ),
+    Code(
         "E433",
         "queue of queries",
         "The positives come from a momentum average, whose slow change keeps the rows of a queue "

@@ -123,9 +123,10 @@ loss = 2 - 2 * cosine_similarity(predictor(z[a]), stop_grad(z[b]))
     Code(
         "E421",
         "nothing to train",
-        "`freeze` names every net and weight that the loss reaches, for all of the run. Each step "
-        "would cost as much as any other and change nothing. A net that only has to hold still "
-        "at the start is frozen for a time, `until(1 epochs, f)`.",
+        "`freeze` names every net and weight that the loss of a phase reaches, for all of the "
+        "run, or the loss reads averages and `fixed(...)` nets alone. Each step would cost as "
+        "much as any other and change nothing. A net that only has to hold still at the start is "
+        "frozen for a time, `until(1 epochs, f)`.",
         example=Example(
             """\
 loss = nt_xent([g(f(a)), g(f(b))], 0.5)
@@ -134,6 +135,28 @@ recipe default : laptop {}
 """,
             """\
 loss = nt_xent([g(f(a)), g(f(b))], 0.5)
+freeze = [until(1 epochs, f)]
+recipe default : laptop {}
+""",
+        ),
+    ),
+    Code(
+        "E427",
+        "features that do not change",
+        "Every net that `features` applies is frozen for all of the phase, or is held by "
+        "`fixed(...)`, while the phase trains others: the heads behind it, mostly. The loss falls, "
+        "and what is evaluated is the same before and after.",
+        "warning",
+        example=Example(
+            """\
+loss = info_nce_batch(l2_normalize(g(f(a))), l2_normalize(g(f(b))), 0.1)
+features = f(a)
+freeze = [f]
+recipe default : laptop {}
+""",
+            """\
+loss = info_nce_batch(l2_normalize(g(f(a))), l2_normalize(g(f(b))), 0.1)
+features = f(a)
 freeze = [until(1 epochs, f)]
 recipe default : laptop {}
 """,
