@@ -16,9 +16,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
-from sslang.checks.ancestors import views_of
+from sslang.checks.ancestors import side_of, views_of
 from sslang.checks.collapse import Structure, assumed, collapse, structure
-from sslang.checks.tables import Machine, NotComputed, Tables
+from sslang.checks.tables import Machine, NotComputed, Tables, computed
 from sslang.diagnostics import Diagnostic
 from sslang.ir.graph import APPLY, DRAW, LATCH, READ
 from sslang.ir.program import Program
@@ -49,6 +49,8 @@ def agreement(program: Program, found: Structure) -> Iterator[Diagnostic]:
     where constant rows cost less than others."""
     if found.outcome not in ("note", "undecided"):
         return
+    if _compares_within(program):
+        return  # what a net makes of two views at once, random tables do not say
     figures = _figures(program)
     place = program.spans.get("loss")
     if figures.outcome == "punished":
@@ -189,6 +191,8 @@ def _pairing(machine: Machine) -> Figures:
         if not seed and apart[0] - agreed[0] > REWARDED * max(abs(apart[0]), abs(agreed[0])):
             break  # as it should be
     pairs = list(zip(agreed, apart, strict=True))
+    if not any(agreed + apart):
+        raise NotComputed("nothing is left of it, as where a mask of small tables is empty")
     if all(_equal(*pair) for pair in pairs):
         return Figures("unmoved", agreed[0], apart[0])
     if min(agreed) - max(apart) > CLEAR * max(map(abs, (*agreed, *apart))):
@@ -202,7 +206,7 @@ def _crossing(machine: Machine, agreed: float, apart: float) -> Figures:
     """Whether anything compares two views: what is of one view may still agree with itself."""
     crossed = machine.loss(Tables(apart="view"))
     moved = abs(crossed - agreed) > CLEAR * abs(apart - agreed)
-    return Figures("sound" if moved or machine.holds_a_net else "unmoved", agreed, crossed)
+    return Figures("sound" if moved or machine.learns_by_view else "unmoved", agreed, crossed)
 
 
 def _equal(one: float, other: float) -> bool:
@@ -223,6 +227,17 @@ def _constant(machine: Machine) -> Figures:
     constant, spread = max(found, key=lambda pair: pair[1] - pair[0])
     clear = spread - constant > CLEAR * max(abs(constant), abs(spread))
     return Figures("constant" if clear else "sound", constant, spread)
+
+
+def _compares_within(program: Program) -> bool:
+    """Whether a net is applied to what is computed of several views."""
+    by_name = program.step.by_name
+    return any(
+        len(side_of(by_name, node, at)) > 1
+        for node in computed(program.step)
+        if node.op == APPLY
+        for at in range(node.setting("views"))
+    )
 
 
 def _sides(program: Program) -> int:

@@ -165,7 +165,10 @@ class _Finder:
             net = self._net(node) if cut and node.op == APPLY else ""
             if net and net not in self.untrained:
                 found[net] = found.get(net, False) or self._is_masked(node)
-            waiting.extend((i, cut) for i in node.references)
+            read = node.references
+            if node.op == "where" and isinstance(node.inputs[0], str):
+                read = read[1:]  # the condition chooses between targets, and is none
+            waiting.extend((i, cut) for i in read)
         return found
 
     def _reach_embedding(

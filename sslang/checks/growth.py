@@ -10,6 +10,7 @@ from sslang.model.resolve import Entry, Resolved
 from sslang.syntax import tree
 from sslang.syntax.rename import free_names
 
+LEAST_BATCH = 16  # a number that is as large is no learning rate
 _DEPTH = 200  # of expressions and the names in them; nothing that is written is so deep
 
 
@@ -35,7 +36,7 @@ def _of(call: tree.Call, powers: _Powers) -> Iterator[Diagnostic]:
         if argument.name != "lr":
             continue
         power = powers.of(argument.value)
-        if power < -0.01:
+        if power < -0.01 and _names_a_batch(argument.value):
             message = "this learning rate is the smaller, the larger the batch is"
             yield Diagnostic("E517", message, argument.value.span,
                              hint="it grows with the batch: `0.1 * batch / 256`")  # fmt: skip
@@ -47,6 +48,13 @@ def _of(call: tree.Call, powers: _Powers) -> Iterator[Diagnostic]:
             )
             yield Diagnostic("E517", message, argument.value.span, labels,
                              "scale it once: `0.1 * batch / 256`")  # fmt: skip
+
+
+def _names_a_batch(node: tree.Node) -> bool:
+    """Whether a batch stands there as a number: `256 / batch`. Of a loss that is a sum over the
+    batch the rate is `0.1 / batch`."""
+    own = isinstance(node, tree.Number) and node.value >= LEAST_BATCH
+    return own or any(map(_names_a_batch, node.children()))
 
 
 @dataclass

@@ -12,6 +12,7 @@ from sslang.syntax import tree
 def summands(module: Module) -> Iterator[Diagnostic]:
     """E215 for `sum(f(v) for v in views for w in views if v != w)`, where f(v) knows no w, and for
     `x[v in views] = f(a)`."""
+    views = {name for name, e in module.namespace.entries.items() if e.kind == "view"}
     for root in roots(module):
         for node in walk(root):
             if isinstance(node, tree.Comprehension):
@@ -19,12 +20,12 @@ def summands(module: Module) -> Iterator[Diagnostic]:
             elif isinstance(node, tree.Write) or (
                 isinstance(node, tree.Binding) and _is_binding(module, node.target.name)
             ):
-                yield from _alike(node.target, node.value)
+                yield from _alike(node.target, node.value, views)
     for entries in (module.namespace.entries, *(p.entries for p in module.phases.values())):
         for entry in entries.values():
             own = entry.span.source is module.source and entry.kind == "binding"
             if own and entry.target is not None:
-                yield from _alike(entry.target, entry.value)
+                yield from _alike(entry.target, entry.value, views)
 
 
 def _is_binding(module: Module, name: str) -> bool:
@@ -33,12 +34,14 @@ def _is_binding(module: Module, name: str) -> bool:
     return any(name in entries and entries[name].kind == "binding" for entries in blocks)
 
 
-def _alike(target: tree.Target, value: tree.Node) -> Iterator[Diagnostic]:
-    """A family whose members are all the same, and no numbers."""
+def _alike(target: tree.Target, value: tree.Node, views: set[str]) -> Iterator[Diagnostic]:
+    """A family whose members are all of one view that it names.
+
+    Where it names none, the members may be numbers, or draws, of which each has its own.
+    """
+    read = {n.name for n in walk(value) if isinstance(n, tree.Name)}
     for over in target.items:
-        if not isinstance(over, tree.Over) or isinstance(value, tree.Number):
-            continue
-        if over.name not in {n.name for n in walk(value) if isinstance(n, tree.Name)}:
+        if isinstance(over, tree.Over) and over.name not in read and read & views:
             message = f"this does not use `{over.name}`: all members of `{target.name}` are "
             hint = f"let it read `{over.name}`, or write `{target.name}` without a family"
             yield Diagnostic("E215", message + "the same", value.span, hint=hint)
@@ -70,6 +73,8 @@ def walk(root: tree.Node) -> Iterator[tree.Node]:
 
 def _unused(node: tree.Comprehension) -> Iterator[Diagnostic]:
     used = {n.name for n in walk(node.value) if isinstance(n, tree.Name)}
+    if not used:
+        return  # it counts
     for at, generator in enumerate(node.generators):
         later = [n for g in node.generators[at + 1 :] for n in walk(g.over)]
         ranges = {n.name for n in later if isinstance(n, tree.Name)}

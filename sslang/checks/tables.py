@@ -101,9 +101,11 @@ class Machine:
                 self.dims[plan.name] = self._size(plan.shape[0])
 
     @property
-    def holds_a_net(self) -> bool:
-        """Whether a net is held fixed, from which one may learn view by view."""
-        return any(node.op == APPLY and node.setting("fixed") for node in self.nodes)
+    def learns_by_view(self) -> bool:
+        """Whether there is something to learn of each view alone: from a net that is held fixed, or
+        what a net was not shown."""
+        applied = [node for node in self.program.step.nodes if node.op == APPLY]
+        return any(node.setting("fixed") or node.setting("keep") for node in applied)
 
     @property
     def key(self) -> object:
@@ -336,14 +338,17 @@ def _small(nodes: tuple[Node, ...], plans: Mapping[str, StatePlan]) -> dict[int,
 def _at_their_images(nodes: tuple[Node, ...]) -> Iterator[str]:
     """The banks of which the rows at the places of the batch's images are taken, or products."""
     by_name = {node.name: node for node in nodes}
+    read = [node.setting("state") for node in nodes if node.op == READ]
     for node in nodes:
-        bank = ""
-        if node.op in ("gather", "take"):
-            bank = state_of(by_name, by_name[node.references[0]])
-        waiting = [node.references[-1]] if bank else []
+        banks: list[str] = []
+        if node.op == "one_hot":  # by which rows of a product are picked, or of any other
+            banks = read
+        elif node.op in ("gather", "take"):
+            banks = [bank for bank in [state_of(by_name, by_name[node.references[0]])] if bank]
+        waiting = [node.references[-1]] if banks else []
         while waiting:
             at = by_name[waiting.pop()]
             if at.op == INPUT and at.setting("name") == "index":
-                yield bank
+                yield from banks
             elif at.op in ("concat", "index", "stack", "flatten"):
                 waiting.extend(at.references)

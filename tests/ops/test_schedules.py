@@ -16,15 +16,14 @@ EPOCH, TOTAL = 10.0, 100.0
 
 
 def schedule(text: str) -> Schedule:
-    """The learning rate that a text stands for."""
+    """The schedule that a text stands for, as a factor of the loss."""
     spec = (
-        'method "test"\nview a = simclr_views(32)\nencoder f = resnet18()\nloss = mean(f(a))\n'
-        f"recipe default : laptop {{ optimizer = sgd(lr = {text}) }}\n"
+        'method "test"\nview a = simclr_views(32)\nencoder f = resnet18()\n'
+        f"loss = mean(f(a)) * ({text})\n"
     )
-    recipe = build(resolve(load(Source("spec.ssl", spec)))).spec.recipe
-    assert recipe is not None
-    assert isinstance(recipe.optimizer.lr, Schedule)
-    return recipe.optimizer.lr
+    program = build(resolve(load(Source("spec.ssl", spec))))
+    (found,) = program.schedules.values()
+    return found
 
 
 def at(text: str, step: float) -> float:
