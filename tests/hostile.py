@@ -8,6 +8,12 @@ METHOD = 'method "x"\n'
 
 
 _SMALL = {
+    "an index doubled 30 times": (
+        VIEWS
+        + "i0 = arange(batch)\n"
+        + "".join(f"i{at + 1} = concat([i{at}, i{at}])\n" for at in range(30))
+        + "loss = mean(f(a)[i30])"
+    ),
     "no value where one is due": VIEWS + "loss = mean(stop_grad(none))",
     "no values where some are due": VIEWS + "loss = mean(concat([none, f(a)]))",
     "a loss of 2,500 terms": (

@@ -50,14 +50,23 @@ def _of_banks(program: Program) -> Iterator[Diagnostic]:
                 yield _by_label(banks[name], by_name[index].span)
 
 
-def _parts(by_name: Mapping[str, Node], name: str) -> Iterator[Node]:
-    """What an index is put together of."""
-    node = by_name[name]
-    if node.op not in _ARRANGED:
-        yield node
-        return
-    for part in node.references if node.op in ("concat", "stack") else node.references[:1]:
-        yield from _parts(by_name, part)
+def _parts(by_name: Mapping[str, Node], name: str) -> list[Node]:
+    """What an index is put together of, each part once."""
+    found: list[Node] = []
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        node = by_name[waiting.pop()]
+        if node.name in seen:
+            continue
+        seen.add(node.name)
+        if node.op not in _ARRANGED:
+            found.append(node)
+        elif node.op in ("concat", "stack"):
+            waiting.extend(node.references)
+        else:
+            waiting.append(node.references[0])
+    return found
 
 
 def _is_input(node: Node, name: str) -> bool:
