@@ -38,7 +38,7 @@ def color_jitter(
     brightness_mode: Mode = "multiplicative",
     style: Style = "torchvision",
 ) -> Tensor:
-    """The drawn rows with random brightness, contrast, saturation and hue, in random order.
+    """Return `x` with random brightness, contrast, saturation and hue of the drawn rows.
 
     `u` is [B, 1 + 8]: four factors, uniform in [max(0, 1 - b), 1 + b] (hue: [-h, h], in turns;
     additive brightness: [-b, b]), then four keys whose order is the order of the ops for that
@@ -49,14 +49,35 @@ def color_jitter(
     rows = drawn_rows(u, probability)
     if len(rows) == 0 or not strengths.any():
         return x
-    low = np.append(np.maximum(0.0, 1.0 - strengths[:_HUE]), -hue)
-    high = np.append(1.0 + strengths[:_HUE], hue)
-    if brightness_mode == "additive":
-        low[_BRIGHTNESS], high[_BRIGHTNESS] = -brightness, brightness
-    factors = low + (high - low) * u[rows, 1:5]
-    order = np.argsort(u[rows, 5:9], axis=1, kind="stable")
+    factors, order = drawn_factors(u[rows], strengths, brightness_mode), drawn_order(u[rows])
     adjust = adjust_colour if style == "torchvision" else adjust_colour_by_channel
     return adjust(x, rows, factors, order, strengths != 0, brightness_mode)
+
+
+def drawn_factors(
+    u: Draws, strengths: NDArray[np.float64], brightness_mode: Mode
+) -> NDArray[np.float64]:
+    """Return the factors [n, 4] that the rows `u`, [n, 1 + 8], draw; `strengths` is [4].
+
+    Brightness, contrast and saturation are uniform in [max(0, 1 - b), 1 + b], additive brightness
+    in [-b, b], and the hue, in turns, in [-h, h].
+    """
+    low = np.append(np.maximum(0.0, 1.0 - strengths[:_HUE]), -strengths[_HUE])
+    high = np.append(1.0 + strengths[:_HUE], strengths[_HUE])
+    if brightness_mode == "additive":
+        low[_BRIGHTNESS], high[_BRIGHTNESS] = -strengths[_BRIGHTNESS], strengths[_BRIGHTNESS]
+    factors: NDArray[np.float64] = low + (high - low) * u[:, 1:5]
+    return factors
+
+
+def drawn_order(u: Draws) -> Indices:
+    """Return the order [n, 4] of the four ops that the rows `u`, [n, 1 + 8], draw."""
+    return np.argsort(u[:, 5:9], axis=1, kind="stable")
+
+
+def without_idle(order: Indices, active: NDArray[np.bool_]) -> Indices:
+    """Return `order`, [n, 4], less the ops that are not `active`, [4]: [n, how many are]."""
+    return order[active[order]].reshape(len(order), int(active.sum()))
 
 
 def adjust_colour(
@@ -74,7 +95,7 @@ def adjust_colour(
     makes the rows of each hue pass one slice.
     """
     blends = int(active[:_HUE].sum())
-    sequence = order[active[order]].reshape(len(rows), -1)
+    sequence = without_idle(order, active)
     if active[_HUE]:
         hue_at = (sequence == _HUE).argmax(1)
         sequence = sequence[sequence != _HUE].reshape(len(rows), -1)
@@ -138,7 +159,7 @@ def adjust_colour_by_channel(
 
     The rows whose k-th op is the same take it together.
     """
-    sequence = order[active[order]].reshape(len(rows), -1)
+    sequence = without_idle(order, active)
     ops: tuple[Callable[[Tensor, Tensor], None], ...] = (
         _add if brightness_mode == "additive" else _scale,
         _stretch_channels,
