@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -26,28 +27,41 @@ def gaussian_blur(
     per: Literal["image", "step"] = "image",
     border: Border = "reflect",
 ) -> Tensor:
-    """The drawn rows of `x`, [B, C, H, W], blurred; sigma, in pixels, is uniform in `sigma`.
+    """Return `x`, [B, C, H, W], with the drawn rows blurred, sigma uniform in `sigma`.
 
-    `u` is [B, 1 + 1]. The kernel has `kernel` taps, by default a tenth of the image's width
-    made odd (SimCLR: 23 at 224 pixels) and at least 3. With `per = step` the number in row 0 of
-    `u` is the sigma of every row, so a part of a batch needs row 0 of the whole for its first
-    (SimCLR's batched blur). At its border the image is reflected without repeating the outermost
-    pixel, or `zeros` follow (TensorFlow's and JAX's "SAME"). Raises ValueError for a kernel that
-    is even or needs more of the reflection than there is.
+    `u` is [B, 1 + 1], `sigma` is in pixels. The kernel has `kernel` taps, by default a tenth of
+    the image's width made odd (SimCLR: 23 at 224 pixels) and at least 3. Each row's own number in
+    `u` is its sigma, whatever `per` says: for `step` (SimCLR's batched blur) the caller gives
+    every row the same number. At its border the image is reflected without repeating the
+    outermost pixel, or `zeros` follow (TensorFlow's and JAX's "SAME"). Raises ValueError for a
+    kernel that is even or needs more of the reflection than there is.
+    """
+    taps = blur_taps(x, kernel)
+    rows = drawn_rows(u, probability)
+    sigmas = drawn_sigmas(u[rows], sigma)
+    offsets = np.arange(taps) - taps // 2
+    profile = np.exp(-0.5 * (offsets / sigmas[:, None]) ** 2)
+    profile /= profile.sum(1, keepdims=True)
+
+    blur = _by_taps if x.device.type == "cpu" else _by_matrices
+    return apply_to_rows(x, rows, lambda part: blur(part, to_device(profile, part.device), border))
+
+
+def drawn_sigmas(u: Draws, sigma: tuple[float, float]) -> NDArray[np.float64]:
+    """Return the sigmas [n], uniform in `sigma`, that the rows `u`, [n, 1 + 1], draw."""
+    return sigma[0] + (sigma[1] - sigma[0]) * u[:, 1]
+
+
+def blur_taps(x: Tensor, kernel: int | None) -> int:
+    """Return how many taps blur `x`, [B, C, H, W]: `kernel`, or the default for its width.
+
+    Raises ValueError if they are even or reach further beyond the border than the image does.
     """
     height, width = x.shape[-2:]
     taps = default_kernel(width) if kernel is None else kernel
     if taps % 2 == 0 or taps // 2 >= min(height, width):
         raise ValueError(f"a blur kernel of {taps} taps does not suit {height} x {width} pixels")
-    rows = drawn_rows(u, probability)
-    sigmas = sigma[0] + (sigma[1] - sigma[0]) * (u[rows, 1] if per == "image" else u[:1, 1])
-    offsets = np.arange(taps) - taps // 2
-    profile = np.exp(-0.5 * (offsets / sigmas[:, None]) ** 2)
-    profile /= profile.sum(1, keepdims=True)
-    profile = np.broadcast_to(profile, (len(rows), taps))
-
-    blur = _by_taps if x.device.type == "cpu" else _by_matrices
-    return apply_to_rows(x, rows, lambda part: blur(part, to_device(profile, part.device), border))
+    return taps
 
 
 def default_kernel(width: int) -> int:
