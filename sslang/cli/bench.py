@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sslang.cli.shared import as_json, print_json, reporting, share_cores
+from sslang.cli.shared import as_json, passes_of, passes_option, print_json, reporting, share_cores
 from sslang.train.options import RunOptions
 
 
@@ -18,6 +18,7 @@ from sslang.train.options import RunOptions
 @click.option("--compile", "compile_", is_flag=True, help="Run the step through torch.compile.")
 @click.option("--channels-last/--no-channels-last", default=True, show_default=True,
               help="Images in memory as NHWC, which convolutions are faster on.")  # fmt: skip
+@passes_option
 @as_json
 @reporting
 def command(
@@ -29,6 +30,7 @@ def command(
     precision: str,
     compile_: bool,
     channels_last: bool,
+    passes: str | None,
     json_: bool,
 ) -> None:
     """Measure SPEC's step beside a hand-written loop and beside the bare step, interleaved."""
@@ -39,6 +41,7 @@ def command(
     options = RunOptions(
         device=device, compile=compile_, channels_last=channels_last,
         precision="bfloat16" if precision == "bfloat16" else "float32",
+        passes=passes_of(passes),
     )  # fmt: skip
     report = measure(sslang.load(spec, recipe, overrides), options, rounds)
     if json_:

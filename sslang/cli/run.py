@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sslang.cli.shared import as_json, reporting, share_cores, tell
+from sslang.cli.shared import as_json, passes_of, passes_option, reporting, share_cores, tell
 from sslang.cli.work import Request, choose, compute, exit_code, program_of, show
 from sslang.diagnostics import DiagnosticError
 from sslang.processes import environment
@@ -64,6 +64,7 @@ def _rows(ctx: click.Context, param: click.Parameter, text: str | None) -> Micro
 @click.option("--rendezvous", metavar="HOST:PORT", help="Where the machines meet: on one of them.")
 @click.option("--micro-batch", callback=_rows, metavar="N|auto",
               help="Rows of the batch that a process computes at a time.")  # fmt: skip
+@passes_option
 @click.option("--shard", is_flag=True, help="Several processes hold the nets together (FSDP2).")
 @click.option("--tracking", metavar="URI", help="An MLflow URI, or `off`.")
 @click.option("--save-every", type=float, default=60.0, show_default=True, metavar="SECONDS",
@@ -91,6 +92,7 @@ def command(
     nodes: int | None,
     rendezvous: str | None,
     micro_batch: MicroBatch,
+    passes: str | None,
     shard: bool,
     tracking: str | None,
     save_every: float,
@@ -121,6 +123,7 @@ def command(
         precision="bfloat16" if precision == "bfloat16" else "float32",
         compile=compile_, channels_last=channels_last, tracking=tracking, save_every=save_every,
         quiet=quiet or json_, verbose=verbose, micro_batch=micro_batch, shard=shard,
+        passes=passes_of(passes),
     )  # fmt: skip
     if starts:
         assert processes is not None

@@ -9,12 +9,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
 from sslang.diagnostics import Diagnostic, DiagnosticError, render, to_json
 from sslang.processes.environment import Place, thread_count
+
+if TYPE_CHECKING:
+    from sslang.passes import Pass
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Given = ParamSpec("Given")
@@ -23,6 +26,21 @@ Result = TypeVar("Result")
 as_json = click.option(
     "--json", "json_", is_flag=True, help="Data for programs on standard output."
 )
+
+passes_option = click.option(
+    "--passes", metavar="NAMES",
+    help="Passes over the graph, with commas between, or `none`; those of the device if not named.",
+)  # fmt: skip
+
+
+def passes_of(names: str | None) -> tuple[Pass, ...] | None:
+    """The passes that `--passes` names; None for those of the device. Raises click.UsageError."""
+    from sslang.passes import passes_named
+
+    try:
+        return passes_named(names)
+    except ValueError as error:
+        raise click.UsageError(f"--passes: {error}") from None
 
 
 def share_cores(place: Place | None = None) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sslang.cli.shared import as_json, print_json, reporting
+from sslang.cli.shared import as_json, passes_of, passes_option, print_json, reporting
 
 if TYPE_CHECKING:
     from sslang.ir.program import Program
+    from sslang.passes import Pass
 
 
 @click.command()
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--images", type=click.IntRange(1), default=1000, show_default=True, metavar="N",
               help="How many images the data set has.")  # fmt: skip
 @click.option("--graph", type=click.Path(), help="Write the graph as a picture: .svg or .dot.")
+@passes_option
 @as_json
 @reporting
 def command(
@@ -45,6 +47,7 @@ def command(
     communication: bool,
     images: int,
     graph: str | None,
+    passes: str | None,
     json_: bool,
 ) -> None:
     """Show SPEC, with OVERRIDES `name=expression`, as far as --stage compiles it."""
@@ -65,7 +68,7 @@ def command(
         text = _tree(spec)
     else:
         program = _program(spec, recipe, overrides, phase)
-        text = _text(program, stage, _dims(images), processes or 1)
+        text = _text(program, stage, _dims(images), processes or 1, passes_of(passes))
     if json_:
         print_json({"stage": stage, "text": text})
     else:
@@ -82,20 +85,26 @@ def _program(
     return program.phases[phase_number(program, phase)]
 
 
-def _text(program: Program, stage: str, dims: Mapping[str, int], processes: int) -> str:
+def _text(
+    program: Program,
+    stage: str,
+    dims: Mapping[str, int],
+    processes: int,
+    passes: tuple[Pass, ...] | None,
+) -> str:
     if stage == "resolved":
         return program.spec.text
     from sslang.ir.text import graph_text
-    from sslang.passes import optimise
+    from sslang.passes import PIPELINE, optimise
 
     if stage == "ir" and processes == 1:
-        return graph_text(optimise(program.step))
+        return graph_text(optimise(program.step, PIPELINE if passes is None else passes))
     from sslang.emit.method import Method
     from sslang.emit.printed import printed
     from sslang.emit.split.limits import partitions
     from sslang.processes.group import Processes
 
-    method = Method(program, 0, dims=dims, processes=Processes(0, processes))
+    method = Method(program, 0, dims=dims, passes=passes, processes=Processes(0, processes))
     if stage == "ir":
         return graph_text(partitions(method)[-1].graph)
     used = sorted(program.dims & set(dims))

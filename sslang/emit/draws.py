@@ -42,6 +42,12 @@ def uniform(
     return (words >> np.uint64(11)).astype(np.float64).reshape(rows, count) * _WORD_TO_UNIT
 
 
+def words(key: NDArray[np.uint64], step: int, count: int) -> NDArray[np.uint64]:
+    """The first `count` words of 64 bits of a stream at `step`."""
+    generator = np.random.Philox(key=key, counter=np.array([0, 0, step, 0], dtype=np.uint64))
+    return generator.random_raw(count)
+
+
 def normal(
     key: NDArray[np.uint64], step: int, rows: int, count: int, *, first_row: int = 0
 ) -> NDArray[np.float64]:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from sslang.emit import tensors
+from sslang.emit.view_draws import OF_DRAWS, ViewDraw, is_augmentation, plain, view_draw
 from sslang.ir.graph import (
     APPLY,
     CROSSINGS,
     DRAW,
     FIELD,
+    FUSED,
     IMAGE,
     INPUT,
     MEMBER,
@@ -33,17 +35,7 @@ from sslang.ir.graph import (
 )
 from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import Schedule
-from sslang.types import SCALAR, Dim, Interval, Size, TensorType, ViewType
-
-
-@dataclass(frozen=True)
-class ViewDraw:
-    """The numbers of a view op: `count` for each of the `patches` of an image."""
-
-    parameter: str
-    site: str
-    count: int
-    patches: int
+from sslang.types import SCALAR, Dim, Size, TensorType, ViewType
 
 
 @dataclass(frozen=True)
@@ -56,6 +48,7 @@ class ValueDraw:
     per: str  # row, step, run
     shape: tuple[int, ...]
     below: Size | None
+    number: tuple[ViewDraw, str] | None = None  # one that an op of a view drew, and its name
     whole: bool = False  # in the code of a part: of all rows rather than of its own
 
 
@@ -101,24 +94,29 @@ def emit_views(graph: Graph, outputs: tuple[str, ...] | None = None) -> Emitted:
         if node.op != IMAGE and node.setting("site") is not None:
             before = types[node.references[0]]
             assert isinstance(before, ViewType)
-            name, count = f"draw_{node.name}", PRIMITIVES[node.op].draws + 1
-            draws.append(ViewDraw(name, node.setting("site"), count, before.patches))
-            known[name] = out.placeholder(name)
+            draw = view_draw(node, before, f"draw_{node.name}")
+            draws.append(draw)
+            known[draw.parameter] = out.placeholder(draw.parameter)
     for node in chain:
         if node.op == IMAGE:
             known[node.name] = images
             continue
-        source = node.references[0]
+        primitive, source = PRIMITIVES[node.op], node.references[0]
         arguments = [known[source]]
-        if PRIMITIVES[node.op].takes_sizes:
+        if primitive.takes_sizes:
             type_ = types[source]
             assert isinstance(type_, ViewType)
             raw = type_.size is None
             arguments.append(sizes if raw else out.call_function(square_sizes, (known[source],)))
         if node.setting("site") is not None:
             arguments.append(known[f"draw_{node.name}"])
-        settings = {k: _plain(v) for k, v in node.settings if k != "site"}
-        target = _target(PRIMITIVES[node.op].lowering)
+        settings = {k: plain(v) for k, v in node.settings if k not in OF_DRAWS}
+        if is_augmentation(node.op):
+            settings = {"op": node.op} | settings
+        elif node.setting("site") is not None:
+            settings["probability"] = node.setting("probability")
+        fused = node.setting("form") == FUSED
+        target = _target(primitive.fused if fused else primitive.lowering)
         known[node.name] = _call(out, target, tuple(arguments), settings, node.name)
     outputs = boundary(graph) if outputs is None else outputs
     out.output(tuple(known[name] for name in outputs))
@@ -370,9 +368,12 @@ def _value_draw(node: Node) -> ValueDraw:
     sizes = node.type.shape[1:] if per == "row" else node.type.shape
     shape = tuple(s for s in sizes if isinstance(s, int))
     assert len(shape) == len(sizes), f"the sizes of {node.name}"
+    number = node.setting("number")
+    if number is not None:
+        number = (view_draw(number.op, number.before, node.name), number.name)
     return ValueDraw(
         node.name, node.setting("site"), node.setting("kind"), per, shape,
-        node.setting("below"), bool(node.setting("whole")),
+        node.setting("below"), number, bool(node.setting("whole")),
     )  # fmt: skip
 
 
@@ -386,7 +387,3 @@ def _call(
 def _target(path: str) -> Any:
     module, _, name = path.rpartition(".")
     return getattr(import_module(module), name)
-
-
-def _plain(value: Any) -> Any:
-    return (value.low, value.high) if isinstance(value, Interval) else value

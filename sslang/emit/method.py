@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from sslang.emit import draws
 from sslang.emit.building import average_of, build_nets, freeze
-from sslang.emit.graph import Emitted, ValueDraw, emit_step, emit_views
+from sslang.emit.graph import Emitted, ValueDraw, emit_step, emit_views, is_view_op
 from sslang.emit.nets.norms import commit_statistics, discard_statistics
 from sslang.emit.sharding import SHARD_BYTES, sharded_states
 from sslang.emit.states import (
@@ -26,10 +27,12 @@ from sslang.emit.states import (
     size_of,
 )
 from sslang.emit.variants import first_step, has_latches, later_step
-from sslang.ir.graph import Graph
+from sslang.emit.view_draws import Drawing, Key, is_augmentation
+from sslang.ir.graph import FUSED, Graph
 from sslang.ir.program import Program, StatePlan
+from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import Clock, value_at
-from sslang.passes import PIPELINE, Pass, optimise
+from sslang.passes import Pass, default_passes, optimise
 from sslang.processes.group import ALONE, Processes
 from sslang.processes.shards import Rows
 from sslang.types import ViewType
@@ -52,6 +55,7 @@ class Method(nn.Module):
     `dims` are the sizes that the data decide (`dataset`, `classes`); `weights` are parameters and
     buffers of nets to begin with, by name: those of earlier phases. Of several `processes` each
     has its own rows of the states that they share: those in `shared`, of at least `shard_bytes`.
+    `passes` are those of the device, if none are given.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class Method(nn.Module):
         *,
         dims: Mapping[str, int] | None = None,
         weights: Mapping[str, Tensor] | None = None,
-        passes: tuple[Pass, ...] = PIPELINE,
+        passes: tuple[Pass, ...] | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         processes: Processes = ALONE,
@@ -71,6 +75,8 @@ class Method(nn.Module):
         self.program = program
         self.seed = seed
         self.dims = dict(dims or {})
+        passes = default_passes(torch.device(device).type) if passes is None else passes
+        self.passes = passes
         self.graph = optimise(program.step, passes)
         self.processes = processes
         self.shared = sharded_states(program, self.graphs, self.dims, processes, shard_bytes)
@@ -113,13 +119,13 @@ class Method(nn.Module):
 
     def views(self, images: Tensor, sizes: Sizes, step: int) -> tuple[Tensor, ...]:
         """The declared views of a batch: uint8 [B, 3, H, W] and true sizes [B, 2] to floats."""
-        rows = len(images)
-        drawn = [
-            draws.uniform(self.key(d.site), step, rows, d.count * d.patches).reshape(-1, d.count)
-            for d in self.view_code.draws
-        ]
+        drawn = self.drawing(step, len(images)).all(self.view_code.draws, np.arange(len(images)))
         made: tuple[Tensor, ...] = self.view_code.module(images, sizes, *drawn)
         return made
+
+    def drawing(self, step: int, batch: int) -> Drawing:
+        """What the ops of views draw in a step on a batch of `batch` images."""
+        return Drawing(self.key, step, batch)
 
     def forward(
         self, views: tuple[Tensor, ...], clock: Clock, inputs: Mapping[str, Tensor] | None = None
@@ -147,7 +153,7 @@ class Method(nn.Module):
                 raise ValueError(f"the step reads `{name}`: pass {name}= for each image")
             found[parameter] = inputs[name].to(device)
         for draw in code.values:
-            drawn = torch.from_numpy(drawn_value(draw, self.key(draw.site), step, rows, self.dims))
+            drawn = torch.from_numpy(drawn_value(draw, self.key, step, rows, self.dims))
             dtype = first.dtype if drawn.is_floating_point() else drawn.dtype
             found[draw.parameter] = drawn.to(device, dtype, non_blocking=True)
         for parameter, site in code.permutations:
@@ -210,6 +216,20 @@ class Method(nn.Module):
     def discard(self) -> None:
         """Forget the batch statistics of a forward that no step follows."""
         discard_statistics(self.nets)
+
+    @property
+    def form_of_views(self) -> str:
+        """Which form the ops of views have, in words: ours, kornia's, or some of each."""
+        by_kornia: set[str] = set()
+        ours: set[str] = set()
+        for node in self.graph.nodes:
+            if is_view_op(node) and PRIMITIVES[node.op].kornia is not None:
+                has_two = is_augmentation(node.op) or bool(PRIMITIVES[node.op].fused)
+                (by_kornia if has_two and node.setting("form") != FUSED else ours).add(node.op)
+        found = ["fused"] if ours else []
+        if by_kornia:
+            found.append(f"kornia {version('kornia')} ({', '.join(sorted(by_kornia))})")
+        return "; ".join(found) or "plain"
 
     # --- evaluation ----------------------------------------------------------------------
 
@@ -298,16 +318,18 @@ def _due(plan: StatePlan, clock: Clock) -> bool:
 
 
 def drawn_value(
-    draw: ValueDraw, key: NDArray[np.uint64], step: int, rows: int, dims: Mapping[str, int]
+    draw: ValueDraw, key: Key, step: int, rows: int, dims: Mapping[str, int]
 ) -> NDArray[Any]:
     """A draw of a batch of `rows` images: [rows, *shape] of `per = row`, else [*shape]."""
+    if draw.number is not None:
+        return Drawing(key, step, rows).number(*draw.number)
     below = 1 if draw.below is None else size_of(draw.below, {**dims, "batch": rows})
     count = int(np.prod(draw.shape)) if draw.shape else 1
     rows, step = (rows if draw.per == "row" else 1), (0 if draw.per == "run" else step)
     shape = (rows, *draw.shape) if draw.per == "row" else draw.shape
     if draw.kind == "normal":
-        return draws.normal(key, step, rows, count).reshape(shape)
-    drawn = draws.uniform(key, step, rows, count)
+        return draws.normal(key(draw.site), step, rows, count).reshape(shape)
+    drawn = draws.uniform(key(draw.site), step, rows, count)
     if draw.kind == "uniform":
         return drawn.reshape(shape)
     return np.floor(drawn * below).astype(np.int64).reshape(shape)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sslang.diagnostics import Span
 from sslang.records import record
-from sslang.types import TensorType, Type
+from sslang.types import TensorType, Type, ViewType
 
 # An input is the name of an earlier node, a number that stands for itself, or None (not given).
 Operand = str | float | int | bool | None
@@ -29,6 +29,8 @@ INPUT = "input"  # the index or the label of each row
 DRAW = "draw"  # random numbers as a value
 SCHEDULE = "schedule"  # a number as of t
 SIZE = "size"  # a symbolic size as a number
+
+FUSED = "fused"  # the setting `form` of an op of views: ours in the place of kornia's
 
 # Ops that `ir.partition` inserts, where rows are split over processes and micro-batches.
 GATHER_ROWS = "gather_rows"  # the rows of all
@@ -77,6 +79,18 @@ class Node:
             if key == name:
                 return value
         return default
+
+
+@record(frozen=True)
+class OpNumber:
+    """A number that an op of a view draws; the op is given images of the type `before`."""
+
+    op: Node
+    before: ViewType
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.op.name}.{self.name}"
 
 
 @record(frozen=True)

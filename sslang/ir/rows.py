@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from sslang.ir.graph import Graph, Node
 from sslang.ops import PRIMITIVES
+from sslang.ops.traits import MixesRows
 from sslang.types import TensorType, Type, ViewType
 from sslang.types.values import depends_on_batch
 
@@ -54,7 +55,7 @@ def _of(node: Node, rows: list[Rows], types: list[Type]) -> Rows:
         return widest
     primitive = PRIMITIVES[node.op]
     if primitive.kind == "view":
-        return Rows.OWN
+        return Rows.OTHER if primitive.has(MixesRows) else Rows.OWN
     carriers = [t for t, r in zip(types, rows, strict=True) if r == Rows.OWN]
     if primitive.couples(types, dict(node.settings)) or not all(
         _aligned(t, node.type) for t in carriers

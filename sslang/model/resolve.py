@@ -23,7 +23,7 @@ MAX_HINTS = 100  # names looked for among the others: who has so many unknown on
 FIRST_PHASE = "pretrain"
 ENTRIES_A_STEP = 50  # copying so many takes as long as one step of evaluation
 STEPS_A_PHASE = 30  # building one takes as long as so many, beside the steps of what it evaluates
-_BUILT_IN = frozenset(PRIMITIVES) - UNNAMED
+_BUILT_IN = frozenset(p.name for p in PRIMITIVES.values() if not p.weak) - UNNAMED
 
 
 @record(frozen=True)

@@ -11,14 +11,20 @@ Files of primitives do without `from __future__ import annotations`: theirs are 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from sslang.ops.traits import KeepsRows, Random, Trait
 from sslang.records import record
-from sslang.types import TensorType, Type, ViewType
+from sslang.types import Interval, TensorType, Type, ViewType
 
 Kind = Literal["tensor", "view", "net", "initialiser"]
+
+# What becomes of a view op in evaluation. `drop`: it goes; `keep`: it stays; `sure`: it stays where
+# it is applied to every image, for it draws nothing else; `crop`: a centre crop stands for it.
+Evaluation = Literal["drop", "keep", "sure", "crop"]
 
 
 class Misfit(Exception):
@@ -31,6 +37,69 @@ class Misfit(Exception):
         self.code = code
 
 
+Shape = tuple[int, ...]
+Settings = Mapping[str, Any]
+
+
+@record(frozen=True)
+class Number:
+    """A number that an op of views draws and that a loss can read: `view.op.number`.
+
+    `read` is its name among the numbers of the op's form; of an op of ours, the dotted path of a
+    function of its uniform draws and settings. `shape` is that of one image's; an integer stays
+    below `below`, for instance the rows of the batch. Both may be functions of all settings and the
+    type of the images.
+    """
+
+    read: str
+    doc: str
+    shape: Shape | Callable[[Settings, ViewType], Shape] = ()
+    below: int | Literal["batch", ""] | Callable[[Settings, ViewType], int] = ""
+
+    @property
+    def dtype(self) -> Literal["float", "int"]:
+        return "float" if self.below == "" else "int"
+
+    def shape_of(self, settings: Settings, x: ViewType) -> Shape:
+        """Return the shape of one image's, for all settings of the op."""
+        return self.shape(settings, x) if callable(self.shape) else self.shape
+
+    def below_of(self, settings: Settings, x: ViewType) -> int | Literal["batch", ""]:
+        """Return what an integer stays below: a number, or the rows of the batch."""
+        return self.below(settings, x) if callable(self.below) else self.below
+
+
+@record(frozen=True)
+class Kornia:
+    """How an op of views is computed by a class of kornia.
+
+    `arguments` says, by our parameter, which argument of the class takes it, and how it is written
+    there: units and words are converted here alone; `combined` gives arguments that are made of
+    several settings, or of the size of the images. `form` is the dotted path of the class that
+    draws the numbers and applies them.
+    """
+
+    path: str
+    arguments: Mapping[str, tuple[str, Callable[[Any], Any]]] = field(default_factory=dict)
+    combined: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    form: str = "sslang.emit.augmentations.plain.Plain"
+
+    def given(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the class, for all settings of an op.
+
+        `settings` have the size of the images as `image_size`, too.
+        """
+        found = {name: convert(settings[ours]) for ours, (name, convert) in self.arguments.items()}
+        combined = self.combined(settings) if self.combined is not None else {}
+        return {**found, **combined, **self.fixed}
+
+    @property
+    def name(self) -> str:
+        """The name of the class."""
+        return self.path.rpartition(".")[2]
+
+
 @record(frozen=True)
 class Primitive:
     name: str
@@ -39,8 +108,13 @@ class Primitive:
     lowering: str
     couples: Callable[..., bool]
     draws: int = 0
-    evaluation: str = "drop"  # of a view op: what becomes of it in evaluation: drop, keep, crop
+    evaluation: Evaluation = "drop"
     takes_sizes: bool = False  # of a view op: also takes the true size of each image
+    fused: str = ""  # of a view op: our faster form, which `fuse_views` puts in its place
+    kornia: Kornia | None = field(default=None, compare=False)
+    numbers: Mapping[str, Number] = field(default_factory=dict, compare=False)
+    traits: tuple[Trait, ...] = ()
+    weak: bool = False  # a spec may give the name another meaning without a note
 
     @cached_property
     def signature(self) -> inspect.Signature:
@@ -60,6 +134,20 @@ class Primitive:
     def random(self) -> bool:
         """Whether the op draws: at least whether it acts on an image at all."""
         return self.kind == "view" and self.evaluation != "keep"
+
+    def all_settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings given, and the defaults of the others."""
+        return {p.name: p.default for p in self.settings} | dict(given)
+
+    @property
+    def group(self) -> str:
+        """The group of its reference page: the name of the file that declares it."""
+        return self.rule.__module__.rpartition(".")[2]
+
+    def has(self, trait: type[Trait]) -> bool:
+        """Whether the op has a trait. An op that says nothing of its traits is a fault."""
+        assert self.traits, f"`{self.name}` does not say what its traits are"
+        return any(isinstance(t, trait) for t in self.traits)
 
     @property
     def doc(self) -> str:
@@ -104,17 +192,82 @@ def tensor_op(lowering: str, *, couples: Callable[..., bool] = _never) -> Callab
 
 
 def view_op(
-    lowering: str, *, draws: int = 0, evaluation: str = "drop", takes_sizes: bool = False
+    lowering: str,
+    *,
+    draws: int = 0,
+    evaluation: Evaluation = "drop",
+    takes_sizes: bool = False,
+    fused: str = "",
+    kornia: str = "",
+    numbers: Mapping[str, Number] | None = None,
 ) -> Callable[[Rule], Rule]:
-    """Declare an op on views; `draws` uniform numbers are drawn for each image."""
+    """Declare an op on views; `draws` uniform numbers are drawn for each image.
+
+    `kornia` names the class of kornia that the op stands for, where there is one.
+    """
 
     def declare(rule: Rule) -> Rule:
         _register(
-            Primitive(rule.__name__, "view", rule, lowering, _never, draws, evaluation, takes_sizes)
-        )
+            Primitive(
+                rule.__name__, "view", rule, lowering, _never, draws, evaluation, takes_sizes,
+                fused, Kornia(f"kornia.augmentation.{kornia}") if kornia else None, numbers or {},
+                (KeepsRows(), Random()) if draws else (KeepsRows(),),
+            )
+        )  # fmt: skip
         return rule
 
     return declare
+
+
+Argument = str | tuple[str, Callable[[Any], Any]] | None
+
+
+def kornia_op(
+    path: str,
+    *,
+    arguments: Mapping[str, Argument] | None = None,
+    combined: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    form: str = "",
+    numbers: Mapping[str, Number] | None = None,
+    evaluation: Evaluation = "drop",
+    rows: Trait = KeepsRows(),
+) -> Callable[[Rule], Rule]:
+    """Declare an op on views that a class of kornia computes, with numbers of its own generator.
+
+    `path` is that of the class below `kornia.augmentation`. `arguments` names the class's argument
+    for each of our parameters, alone or with the conversion, where it has another name or unit, and
+    None where `combined` makes it of the settings; `per` is no argument of the class but says
+    whether its numbers are drawn once a batch.
+    """
+
+    def declare(rule: Rule) -> Rule:
+        given: dict[str, tuple[str, Callable[[Any], Any]]]
+        given = {name: (name, as_kornia) for name in inspect.signature(rule).parameters}
+        for name, argument in {"x": None, "per": None, **(arguments or {})}.items():
+            if argument is None:
+                given.pop(name, None)
+            else:
+                given[name] = (argument, as_kornia) if isinstance(argument, str) else argument
+        kornia = Kornia(f"kornia.augmentation.{path}", given, combined, fixed or {})
+        lowering = "transform" if evaluation == "keep" else "augment"
+        if form:
+            kornia = replace(kornia, form=f"sslang.emit.augmentations.{form}")
+        _register(
+            Primitive(
+                rule.__name__, "view", rule, f"sslang.emit.augmentations.{lowering}", _never, 0,
+                evaluation, kornia=kornia, numbers=numbers or {}, weak=True,
+                traits=(rows,) if evaluation in ("keep", "sure") else (rows, Random()),
+            )
+        )  # fmt: skip
+        return rule
+
+    return declare
+
+
+def as_kornia(value: Any) -> Any:
+    """A setting as kornia writes it: a range is a pair."""
+    return (value.low, value.high) if isinstance(value, Interval) else value
 
 
 def net_op(lowering: str) -> Callable[[Rule], Rule]:

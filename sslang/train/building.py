@@ -60,6 +60,7 @@ def _learner(
             processes=processes,
             micro_batch=micro_batch,
             shard_nets=UNIT_BYTES if options.shard and not processes.alone else None,
+            passes=options.passes,
         )
 
 

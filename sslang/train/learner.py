@@ -21,7 +21,7 @@ from sslang.emit.split.step import Images, SplitStep
 from sslang.ir.program import Program
 from sslang.model.recipe import Recipe, TensorNorm
 from sslang.ops.schedules import Clock, value_at
-from sslang.passes import PIPELINE, Pass
+from sslang.passes import Pass
 from sslang.processes.group import ALONE, Processes
 from sslang.processes.rows import shares
 from sslang.processes.shards import gathered
@@ -75,7 +75,7 @@ class Learner:
         dtype: torch.dtype = torch.float32,
         autocast: torch.dtype | None = None,
         channels_last: bool = True,
-        passes: tuple[Pass, ...] = PIPELINE,
+        passes: tuple[Pass, ...] | None = None,
         processes: Processes = ALONE,
         micro_batch: int | None = None,
         shard_nets: int | None = None,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from sslang.passes import Pass
     from sslang.processes.group import Processes
 
 Precision = Literal["float32", "bfloat16"]
@@ -25,7 +26,8 @@ class RunOptions:
 
     `processes` compute the run together. `micro_batch` is how many rows of its batch a process
     computes at a time: all for None, as many as memory takes for "auto". With `shard` the processes
-    hold parameters, gradients and the optimizer's state together.
+    hold parameters, gradients and the optimizer's state together. `passes` are those of the device
+    for None.
     """
 
     seed: int = 0
@@ -42,6 +44,7 @@ class RunOptions:
     processes: Processes = field(default_factory=_alone)
     micro_batch: MicroBatch = None
     shard: bool = False
+    passes: tuple[Pass, ...] | None = None
 
     def hash_of(self, spec_hash: str) -> str:
         """The hash of a run of a spec: another precision is another computation."""

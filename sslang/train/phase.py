@@ -246,7 +246,8 @@ class Phase:
         return (
             f"{spec.method}{recipe}{phase} on {self.data.name}: {len(self.data.train)} images, "
             f"{parameters / 1e6:.2f} M trained parameters, {learner.total_steps} steps of "
-            f"{learner.recipe.batch} on {place}\n{self.folder.path}"
+            f"{learner.recipe.batch} on {place}\nviews: {learner.method.form_of_views}\n"
+            f"{self.folder.path}"
         )
 
     def _record(self, final: Evaluation | None, nets: Mapping[str, Tensor]) -> Path | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sslang.diagnostics import Diagnostic, DiagnosticError, nearest
+from sslang.emit.augmentations.installed import expect_installed
 from sslang.ir.program import Program
 from sslang.track import run_folder
 from sslang.track.files import write_atomic
@@ -36,6 +37,7 @@ def prepare(
     """
     device = options.resolved_device()
     _check_device(device)
+    expect_installed(program.step, *([] if program.features is None else [program.features]))
     data = open_data(program, listed)
     problems = data_facts(program, len(data.train))
     if problems:

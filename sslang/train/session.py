@@ -152,6 +152,7 @@ class Session:
             "spec_hash": options.hash_of(spec.hash),
             "dataset": data.name,
             "dataset_digest": data.train.digest,
+            "views": learner.method.form_of_views,
         }
         if git is not None:
             tags["git_commit"] = git.commit

@@ -54,5 +54,5 @@ def test_merging_leaves_different_settings_alone() -> None:
 
 def test_every_pass_says_what_it_keeps() -> None:
     assert [(p.name, p.keeps) for p in PIPELINE] == [
-        ("merge_views", "rounding"), ("join_members", "bits"),
+        ("merge_views", "rounding"), ("join_members", "bits"), ("fuse_views", "rounding"),
     ]  # fmt: skip

@@ -274,4 +274,22 @@ recipe default : laptop { evaluate = accuracy() }
         arises="It arises at a step. Draw the index with `below` the size, or compute it so that "
         "it stays within, then begin anew with `sslang run SPEC`.",
     ),
+    Code(
+        "E730",
+        "not in this kornia",
+        "The op is computed by a class of kornia, and the kornia that is installed has no such "
+        "class, takes other arguments, or refuses these. It is found before any data are read. The "
+        "message has kornia's version and its own words.",
+        arises="It arises from `sslang run`. Install a kornia that has the op, `pip install -U "
+        "kornia`, or write another op; `sslang doc --kornia` lists the classes and their ops.",
+    ),
+    Code(
+        "E731",
+        "values that the op says it does not give",
+        "An op of a view gave values outside of 0..1 though it is declared to stay within, so the "
+        "ops after it, which are defined on 0..1, compute something else. Mostly the installed "
+        "kornia computes the op in another way than the one that it was declared for.",
+        arises="It arises at the first batch of a run. Write `clip_values` behind the op, and "
+        "report it with the version of kornia.",
+    ),
 )

@@ -126,6 +126,7 @@ class _Run:
         self.start, self.rows, self.batch = sum(counts[:rank]), counts[rank], sum(counts)
         self.part = self._part(self.start, self.rows)
         self.permuted: dict[str, tuple[Tensor, Sizes, NDArray[np.int64]]] = {}
+        self.mixed = self._all_images()
         self.fetched = self._fetch()
 
     def _part(self, start: int, rows: int) -> Part:
@@ -282,10 +283,9 @@ class _Run:
 
     def _embed(self, stage: Stage, part: Part) -> list[Tensor]:
         """The embeddings of a part's images, in the order of the stage."""
-        pixels, sizes, ids = self._images(stage, part)
         dtype = self.dtype
         with torch.autocast(self.device.type, enabled=False):
-            views = [v.to(dtype) for v in self._views(stage.views, pixels, sizes, ids)]
+            views = [v.to(dtype) for v in self._views(stage, part)]
         if self.step.channels_last:
             views = [
                 v.contiguous(memory_format=torch.channels_last) if v.dim() == 4 else v
@@ -295,6 +295,46 @@ class _Run:
         arguments = self._arguments(stage.step, part, given | self._fetched(part))
         values: tuple[Tensor, ...] = self.step.call(stage.step)(*arguments)
         return list(values)
+
+    def _views(self, stage: Stage, part: Part) -> tuple[Tensor, ...]:
+        """The views of the images that stand in a part's rows.
+
+        Where images are mixed with others, those are made too, by their own draws.
+        """
+        code = stage.views
+        drawing = self.method.drawing(int(self.clock.step), self.batch)
+        pixels, sizes, own = self._images(stage, part)
+        rows = drawing.closure(code.draws, own)
+        if len(rows) > len(own):
+            pixels, sizes = self._of_batch(rows)
+        made: tuple[Tensor, ...] = code.module(pixels, sizes, *drawing.all(code.draws, rows))
+        if len(rows) == len(own):
+            return made
+        return tuple(view[: len(view) // len(rows) * len(own)] for view in made)
+
+    def _of_batch(self, rows: NDArray[np.int64]) -> tuple[Tensor, Sizes]:
+        """Pixels and sizes of any images of the batch."""
+        pixels, sizes = (
+            (self.images.pixels, self.images.sizes) if self.mixed is None else self.mixed
+        )
+        return pixels[torch.from_numpy(rows).to(pixels.device)], sizes[rows]
+
+    def _all_images(self) -> tuple[Tensor, Sizes] | None:
+        """The images of all processes, where some are mixed with those of others."""
+        mixing = any(d.mixes for stage in self.code.stages for d in stage.views.draws)
+        processes, images = self.step.processes, self.images
+        if processes.alone or not mixing:
+            return None
+        pixels = processes.gather(self._padded(), images.counts)
+        sizes = torch.from_numpy(np.ascontiguousarray(images.sizes)).to(pixels.device)
+        return pixels, processes.gather(sizes, images.counts).cpu().numpy()
+
+    def _padded(self) -> Tensor:
+        """The pixels of this process's images, on a canvas of the size that all have."""
+        pixels = self.images.pixels
+        height, width = self.step.processes.largest(*pixels.shape[-2:])
+        more = (0, width - pixels.shape[-1], 0, height - pixels.shape[-2])
+        return torch.nn.functional.pad(pixels, more)
 
     def _images(self, stage: Stage, part: Part) -> tuple[Tensor, Sizes, NDArray[np.int64]]:
         """Pixels, sizes and places in the batch of the images that stand in a part's rows."""
@@ -315,27 +355,12 @@ class _Run:
         if self.step.processes.alone:
             taken = torch.from_numpy(ids).to(self.images.pixels.device)
             return self.images.pixels[taken], self.images.sizes[ids], ids
-        height, width = self.step.processes.largest(*self.images.pixels.shape[-2:])
-        more = (0, width - self.images.pixels.shape[-1], 0, height - self.images.pixels.shape[-2])
-        padded = torch.nn.functional.pad(self.images.pixels, more)
-        pixels = self.step.processes.exchange(padded, order, self.images.counts)
+        pixels = self.step.processes.exchange(self._padded(), order, self.images.counts)
         sizes = self.step.processes.exchange(
             torch.from_numpy(np.ascontiguousarray(self.images.sizes)).to(pixels.device),
             order, self.images.counts,
         )  # fmt: skip
         return pixels, sizes.cpu().numpy(), ids
-
-    def _views(
-        self, code: Emitted, pixels: Tensor, sizes: Sizes, ids: NDArray[np.int64]
-    ) -> tuple[Tensor, ...]:
-        drawn = [
-            draws.uniform(
-                self.method.key(d.site), int(self.clock.step), self.batch, d.count * d.patches
-            )[ids].reshape(-1, d.count)
-            for d in code.draws
-        ]
-        made: tuple[Tensor, ...] = code.module(pixels, sizes, *drawn)
-        return made
 
     def _rest(self, code: Emitted, embeddings: list[Tensor]) -> StepResult:
         results = self._run(code, embeddings)
@@ -356,7 +381,7 @@ class _Run:
         for parameter, name in code.inputs:
             found[parameter] = self.images.inputs[name].to(self.device)[mine]
         for draw in code.values:
-            number = drawn_value(draw, method.key(draw.site), step, self.batch, method.dims)
+            number = drawn_value(draw, method.key, step, self.batch, method.dims)
             if draw.per == "row" and not draw.whole:
                 number = number[at]
             drawn = torch.from_numpy(np.ascontiguousarray(number))

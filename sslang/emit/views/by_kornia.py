@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 import torch
@@ -94,7 +93,6 @@ def gaussian_blur(
     probability: float = 1.0,
     sigma: tuple[float, float] = (0.1, 2.0),
     kernel: int | None = None,
-    per: Literal["image", "step"] = "image",
     border: Border = "reflect",
 ) -> Tensor:
     """Return `x`, [B, C, H, W], with the drawn rows blurred, sigma uniform in `sigma`.

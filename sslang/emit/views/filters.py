@@ -24,17 +24,15 @@ def gaussian_blur(
     probability: float = 1.0,
     sigma: tuple[float, float] = (0.1, 2.0),
     kernel: int | None = None,
-    per: Literal["image", "step"] = "image",
     border: Border = "reflect",
 ) -> Tensor:
     """Return `x`, [B, C, H, W], with the drawn rows blurred, sigma uniform in `sigma`.
 
     `u` is [B, 1 + 1], `sigma` is in pixels. The kernel has `kernel` taps, by default a tenth of
-    the image's width made odd (SimCLR: 23 at 224 pixels) and at least 3. Each row's own number in
-    `u` is its sigma, whatever `per` says: for `step` (SimCLR's batched blur) the caller gives
-    every row the same number. At its border the image is reflected without repeating the
-    outermost pixel, or `zeros` follow (TensorFlow's and JAX's "SAME"). Raises ValueError for a
-    kernel that is even or needs more of the reflection than there is.
+    the image's width made odd (SimCLR: 23 at 224 pixels) and at least 3. At its border the image is
+    reflected without repeating the outermost pixel, or `zeros` follow (TensorFlow's and JAX's
+    "SAME"). Raises ValueError for a kernel that is even or needs more of the reflection than there
+    is.
     """
     taps = blur_taps(x, kernel)
     rows = drawn_rows(u, probability)

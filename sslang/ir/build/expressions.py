@@ -10,6 +10,7 @@ from sslang.diagnostics import Diagnostic, DiagnosticError, Span, nearest
 from sslang.ir.build import (
     advice,
     calls,
+    chains,
     families,
     habits,
     names,
@@ -36,6 +37,7 @@ from sslang.ir.build.values import (
     State,
     Value,
     View,
+    ViewOp,
     describe,
 )
 from sslang.model.recipe import FIELDS as FIELDS_OF_RECIPES
@@ -140,6 +142,10 @@ def _attribute(
         hint, fix = advice.member(ctx, value, node)
         ctx.fail("E310", f"the branch has no net `{node.name}`", node.span, fix=fix,
                  hint=hint or f"its nets: {', '.join(inside)}")  # fmt: skip
+    if isinstance(value, View | ViewOp):
+        found = chains.part_of(ctx, value, node.name, node.span)
+        if found is not None:
+            return found
     if node.name in FIELDS and isinstance(value, Value | Family):
         return records.field(ctx, value, node.name, node.span)
     arguments = [a.span for a in call.arguments] if call is not None else []

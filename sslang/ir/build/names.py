@@ -28,7 +28,7 @@ _CONSTANTS: dict[str, Any] = {"true": True, "false": False, "none": None, "pi": 
 _INPUTS = ("image", "index", "label", "batch", "dataset", "classes")
 # Names of the language that a later version gives a meaning to.
 LATER = frozenset((
-    "top_k", "einsum", "split", "tile", "eigh", "chain", "conv", "rotate", "positions",
+    "top_k", "einsum", "split", "tile", "eigh", "chain", "conv", "positions",
 ))  # fmt: skip
 
 

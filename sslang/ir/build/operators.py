@@ -13,6 +13,7 @@ from sslang.ir.build.context import Context
 from sslang.ir.build.values import (
     Builtin,
     BuiltNet,
+    Choice,
     Description,
     Family,
     Part,
@@ -128,8 +129,8 @@ def _sometimes(ctx: Context, left: Any, right: Any, span: Span) -> Description:
     chain = as_chain(ctx, left, span)
     if len(chain.stages) != 1:
         ctx.fail("E301", "`@` gives a probability to one operation, not to a chain", span)
-    stage: Stage = chain.stages[0]
-    if stage.primitive.evaluation != "drop":
+    stage: Stage | Choice = chain.stages[0]
+    if isinstance(stage, Stage) and stage.primitive.evaluation not in ("drop", "sure"):
         ctx.fail(
             "E301", f"`{stage.primitive.name}` changes what follows, so it cannot be random", span
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from sslang.diagnostics import Span
-from sslang.ir.build import advice, draws, ends, net_forms
+from sslang.ir.build import advice, choices, draws, ends, net_forms
 from sslang.ir.build.context import Context
 from sslang.ir.build.forms import SpecialForm, flag_of, time_of, word_given
 from sslang.ir.build.values import (
@@ -117,6 +117,7 @@ _RAMP = ("ramp", "warmup", "per", "over", "shift", "closed")
 SPECIALS: dict[str, SpecialForm] = {
     form.name: form
     for form in (
+        *choices.FORMS,
         *draws.FORMS,
         *net_forms.FORMS,
         SpecialForm(

@@ -41,6 +41,14 @@ class View:
         return self.key
 
 
+@record(frozen=True)
+class ViewOp:
+    """An op of a declared view's chain, whose numbers can be read: `view.mixup`."""
+
+    view: View
+    name: str
+
+
 Key = View | int
 
 
@@ -103,11 +111,28 @@ class Stage:
 
 
 @record(frozen=True)
+class Choice:
+    """A step of a chain that is one of several chains, or some of them, drawn for each image.
+
+    Of `alternatives`, `low` to `high` are applied, in the order in which they are drawn, or that of
+    the list where `listed`.
+    """
+
+    alternatives: tuple[tuple[Stage | Choice, ...], ...]
+    low: int
+    high: int
+    replace: bool
+    listed: bool
+    span: Span = field(compare=False, repr=False)
+    probability: float = 1.0
+
+
+@record(frozen=True)
 class Description:
     """A pipeline of stages of one kind: `net` (unbuilt) or `view` (undrawn)."""
 
     kind: str
-    stages: tuple[Stage, ...]
+    stages: tuple[Any, ...]  # Stage, and in a chain of views Choice
     origin: tuple[str, str] | None = None  # of a net: the run or file it is loaded from
 
 
@@ -323,6 +348,8 @@ def describe(value: object) -> str:
             return f"the part `{value.name}` of the net `{value.net.name}`"
         case NetSlice():
             return f"a slice of the net `{value.net.name}`"
+        case ViewOp():
+            return f"the op `{value.name}` of the view `{value.view.key}`"
         case ChainFrom():
             return "a chain of view operations"
         case Function():

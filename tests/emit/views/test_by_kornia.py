@@ -39,7 +39,6 @@ RANDOM: list[tuple[str, dict[str, Any]]] = [
         for border in ("reflect", "zeros")
         for sigma in ((0.1, 2.0), (0.03, 0.05))
     ),
-    ("gaussian_blur", {"per": "step"}),
     *(
         ("color_jitter", {**jitter, "style": style, "brightness_mode": mode})
         for jitter in JITTERS

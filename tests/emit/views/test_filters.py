@@ -67,17 +67,15 @@ def test_a_kernel_that_does_not_suit_the_image_is_refused(kernel: int) -> None:
         views.gaussian_blur(torch.rand(ROWS, 3, 8, 8), draws(), kernel=kernel)
 
 
-def test_every_row_is_blurred_by_its_own_number_whatever_per_says() -> None:
-    """With `per = step` the caller gives every row the same number."""
+def test_every_row_is_blurred_by_its_own_number() -> None:
     x, u = torch.rand(ROWS, 3, 16, 16), draws()
-    out = views.gaussian_blur(x, u, probability=0.5, kernel=9, per="step")
-    assert torch.equal(out, views.gaussian_blur(x, u, probability=0.5, kernel=9))
+    out = views.gaussian_blur(x, u, probability=0.5, kernel=9)
     changed = [not torch.equal(a, b) for a, b in zip(out, x, strict=True)]
     assert changed == (u[:, 0] < 0.5).tolist(), "which rows are blurred is drawn for each"
     u[:, 1] = u[0, 1]
-    same = views.gaussian_blur(x[:1].expand(ROWS, -1, -1, -1), u, kernel=9, per="step")
+    same = views.gaussian_blur(x[:1].expand(ROWS, -1, -1, -1), u, kernel=9)
     torch.testing.assert_close(same, same[:1].expand(ROWS, -1, -1, -1), rtol=0, atol=0)
-    assert len(views.gaussian_blur(x[:0], u[:0], per="step")) == 0
+    assert len(views.gaussian_blur(x[:0], u[:0])) == 0
 
 
 @pytest.mark.parametrize("way", [_by_taps, _by_matrices])

@@ -1,0 +1,55 @@
+"""Policies: several ops of a list, drawn for each image."""
+
+from typing import Literal
+
+from sslang.ops.declare import Misfit, Number, kornia_op
+from sslang.ops.views.inputs import Per, coloured
+from sslang.types import ViewType
+
+
+@kornia_op("auto.RandAugment", form="policies.RandAugment",
+           numbers={"chosen": Number("chosen", "the numbers of the ops in the list",
+                                    lambda s, x: (s["n"],), 15),
+                    })  # fmt: skip
+def rand_augment(x: ViewType, n: int = 2, m: int = 9, per: Per = "image") -> ViewType:
+    """Apply n ops of a list of 15, at magnitude m of 30 (RandAugment; Cubuk et al., 2020).
+
+    kornia's list and scales: auto_contrast, equalize, invert, rotate, posterize, solarize,
+    solarize_add, color, contrast, brightness, sharpness, shear_x, shear_y, translate_x,
+    translate_y. The ops of an image differ from each other, and each image has its own; with
+    `per = step` all images have the same, as kornia draws them. (kornia shears by 180 degrees times
+    the 0.3 of the paper: up to 54 degrees, where PIL's 0.3 are 17.)
+    """
+    if not 0 < m < 30:
+        raise Misfit(f"the magnitude is {m}; it must lie in 1..29", code="E309")
+    if not 1 <= n <= 15:
+        raise Misfit(f"`n` is {n}; the list has 15 ops", code="E309")
+    return coloured(x, "rand_augment")
+
+
+@kornia_op("auto.TrivialAugment", form="policies.TrivialAugment",
+           numbers={"chosen": Number("chosen", "the number of the op in the list", (1,), 12)},
+)  # fmt: skip
+def trivial_augment(x: ViewType, per: Per = "image") -> ViewType:
+    """Apply one op of a list of 12, at a random magnitude (TrivialAugment; Mueller, Hutter, 2021).
+
+    kornia's list: auto_contrast, equalize, rotate, posterize, solarize, contrast, brightness,
+    sharpness, shear_x, shear_y, translate_x, translate_y. Each image draws its own op; with
+    `per = step` all have the same one.
+    """
+    return coloured(x, "trivial_augment")
+
+
+@kornia_op("auto.AutoAugment", form="policies.AutoAugment",
+           numbers={"chosen": Number("chosen", "the number of the sub-policy", (1,), 25)},
+)  # fmt: skip
+def auto_augment(
+    x: ViewType,
+    policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet",
+    per: Per = "image",
+) -> ViewType:
+    """Apply one of 25 pairs of ops that were found on labels (AutoAugment; Cubuk et al., 2019).
+
+    Each image draws its own pair; with `per = step` all have the same one.
+    """
+    return coloured(x, "auto_augment")
