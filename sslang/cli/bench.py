@@ -18,6 +18,8 @@ from sslang.train.options import RunOptions
 @click.option("--compile", "compile_", is_flag=True, help="Run the step through torch.compile.")
 @click.option("--channels-last/--no-channels-last", default=True, show_default=True,
               help="Images in memory as NHWC, which convolutions are faster on.")  # fmt: skip
+@click.option("--views", is_flag=True,
+              help="What each op of the views costs, by kornia and in our form.")  # fmt: skip
 @passes_option
 @as_json
 @reporting
@@ -30,6 +32,7 @@ def command(
     precision: str,
     compile_: bool,
     channels_last: bool,
+    views: bool,
     passes: str | None,
     json_: bool,
 ) -> None:
@@ -43,6 +46,15 @@ def command(
         precision="bfloat16" if precision == "bfloat16" else "float32",
         passes=passes_of(passes),
     )  # fmt: skip
+    if views:
+        from sslang.bench.views import costs_of, lines_of
+
+        found = costs_of(sslang.load(spec, recipe, overrides), options, rounds)
+        if json_:
+            print_json([vars(cost) for cost in found])
+        else:
+            print("\n".join(lines_of(found)))
+        return
     report = measure(sslang.load(spec, recipe, overrides), options, rounds)
     if json_:
         print_json({**vars(report), "rows": [vars(r) for r in report.rows]})

@@ -22,7 +22,7 @@ def to_gray(x: ViewType) -> ViewType:
     return replace(sized(x, "to_gray"), channels=1, space="gray")
 
 
-@view_op("sslang.emit.views.to_lab", evaluation="keep")
+@view_op("sslang.emit.views.by_kornia.to_lab", evaluation="keep", fused="sslang.emit.views.to_lab")
 def to_lab(x: ViewType) -> ViewType:
     """CIE L*a*b* of sRGB values (D65, 2 degrees): L in 0..100, a and b around 0 within 110.
 

@@ -9,8 +9,13 @@ import pytest
 import torch
 
 from sslang.api import load_source
+from sslang.bench.views import difference, forms_of
+from sslang.bench.views import stored as stored_images
 from sslang.diagnostics import Source
 from sslang.emit.method import Method
+from sslang.emit.view_draws import is_augmentation
+from sslang.emit.views.by_kornia import CLOSED
+from sslang.ops import PRIMITIVES
 from sslang.types import ViewType
 from tests.conftest import ROOT
 
@@ -81,3 +86,28 @@ def test_a_chain_in_evaluation_draws_nothing_and_keeps_its_type(name: str) -> No
     type_ = built.graph.node("a").type
     assert isinstance(type_, ViewType)
     assert_in_range(view, type_)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_kornias_form_and_ours_agree(name: str) -> None:
+    """To 1e-5 of the images; what `normalize` divides by its deviation, to as much more."""
+    forms = forms_of(name, 32)
+    (normal,) = [n for n in forms[0].graph.nodes if n.op == "normalize"] or [None]
+    scale = 1.0 if normal is None else max(1.0, 1 / min(normal.setting("std")))
+    images, sizes = stored_images(16, 92)
+    assert max(difference(*forms, images, sizes, step) for step in range(2)) <= 1e-5 * scale
+
+
+def test_what_kornia_does_not_compute_is_a_closed_list() -> None:
+    """Ops of ours alone: what kornia has otherwise, or not at all, and why it must be so."""
+    alone = {
+        p.name for p in PRIMITIVES.values()
+        if p.kind == "view" and not p.fused and not is_augmentation(p.name)
+    }  # fmt: skip
+    assert alone == {
+        # kornia crops one size a call, without antialiasing: 0.5 apart from 224 to 32 pixels
+        "random_resized_crop", "resize_and_crop", "random_crop", "center_crop",
+        # indexing and zeros
+        "pad", "patches", "channels", "clip_values",
+        *CLOSED,
+    }  # fmt: skip
