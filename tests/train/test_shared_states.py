@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sslang.api import load_source
-from sslang.bench.equality import in_processes, largest_difference
+from sslang.bench.equality import largest_difference
 from sslang.diagnostics import Source
 from sslang.emit.method import Method
 from sslang.emit.sharding import sharded_states
@@ -26,6 +26,7 @@ from sslang.processes.group import ALONE, Processes
 from sslang.processes.shards import Rows, rows_of
 from sslang.train.learner import Learner
 from sslang.train.memory import held
+from tests.train.several import in_processes
 from tests.train.split import TINY, load
 from tests.train.test_split import Counts
 
@@ -207,7 +208,7 @@ def alone() -> dict[str, Any]:
     return {name: learn(work) for name, work in works().items()}
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_shared_states_change_nothing(count: int, alone: dict[str, Any], tmp_path: Path) -> None:
     in_processes(count, _learnt, tmp_path)
     works_ = works()

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from sslang.api import load_source
-from sslang.bench.equality import in_processes, largest_difference
+from sslang.bench.equality import largest_difference
 from sslang.diagnostics import DiagnosticError, Source
 from sslang.emit.method import Method
 from sslang.emit.split.messages import messages
@@ -20,6 +20,7 @@ from sslang.processes import group
 from sslang.processes.group import Processes
 from sslang.processes.rows import shares
 from sslang.train.learner import Learner
+from tests.train.several import in_processes
 from tests.train.split import IMAGES, TINY, learn, load
 
 VIT = "backbone=vit(patch = 4, width = 24, depth = 2, heads = 2, position = learned)"
