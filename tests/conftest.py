@@ -68,6 +68,20 @@ def spec(request: pytest.FixtureRequest) -> Path:
     return path
 
 
+# What trains or searches takes these by default, which have one of a kind between them: a queue
+# and shuffled rows; families of views and weights; phases and labels; two nets, banks and draws.
+FEW = ("mocov2", "swav", "simclrv2", "cmc")
+BY_FEW = [pytest.param(path, marks=() if path.stem in FEW else pytest.mark.slow) for path in SPECS]
+
+
+@pytest.fixture(params=BY_FEW, ids=[path.stem for path in SPECS])
+def trained_spec(request: pytest.FixtureRequest) -> Path:
+    """Each spec of the project; those that have nothing of their own are slow."""
+    path = request.param
+    assert isinstance(path, Path)
+    return path
+
+
 @pytest.fixture
 def tiny(spec: Path) -> tuple[str, ...]:
     """Overrides that make the spec small."""

@@ -25,6 +25,8 @@ from sslang.train.options import RunOptions
 from sslang.train.session import Outcome
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.xdist_group("phases")
+
 STEPS = 8  # of each phase
 PHASES = ("pretrain", "finetune", "distill")
 TEXT = (
@@ -181,7 +183,11 @@ def stopping(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
 
 @pytest.mark.parametrize(
     ("phase", "step", "how"),
-    [("finetune", 3, "crash"), ("finetune", 5, "signal"), ("distill", 2, "crash")],
+    [
+        pytest.param("finetune", 3, "crash", marks=pytest.mark.slow),
+        ("finetune", 5, "signal"),
+        ("distill", 2, "crash"),
+    ],
 )
 def test_an_interrupted_phase_resumes_to_the_same_bits(
     phase: str, step: int, how: str, whole: Outcome, stopping: dict[str, object], tmp_path: Path
