@@ -27,8 +27,6 @@ from sslang.evaluate.probe_trials import _end
 from sslang.ir.program import Program
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.xdist_group("probe")
-
 # Rows without a net follow targets that have nothing to do with them; a net learns their mean.
 MISSED = {("ARB", "the base of an older batch")}
 SOFT = "no sharpening: the teacher's temperature is the student's"

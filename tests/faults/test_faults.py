@@ -14,8 +14,6 @@ from sslang.bench.faults.__main__ import main, table
 from sslang.bench.faults.bench import Bench, Row, SkippedError
 from sslang.bench.faults.faults import FAULTS
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 QUICK = ("kill-0", "nan")
 # Exit codes; of the faults that are not listed any but those of a traceback would do.
 CODES = {

@@ -39,8 +39,6 @@ from tests.conftest import ROOT, TINY
 from tests.fidelity.test_methods import images
 from tests.fidelity.test_passes_agree import stepped
 
-pytestmark = pytest.mark.xdist_group("defects")
-
 # What is wrong, by library, and the test here that shows that sslang is right.
 DEFECTS = {
     "loops by hand: the queue is written before the loss, so that positives are negatives":

@@ -14,8 +14,6 @@ from sslang.train.learner import Learner, StepReport
 from tests.conftest import TINY
 from tests.fidelity.test_methods import images
 
-pytestmark = pytest.mark.xdist_group("passes")
-
 
 @cache
 def trained(

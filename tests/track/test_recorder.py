@@ -21,8 +21,6 @@ from sslang.track.recorder import Recorder, sync
 from sslang.track.run_folder import RunFolder
 from sslang.track.sender import unsent
 
-pytestmark = pytest.mark.xdist_group("recorder")
-
 _ROOT = str(Path(recorder.__file__).parents[2])
 _DEAD = "http://127.0.0.1:9"
 

@@ -25,8 +25,6 @@ from sslang.train.options import RunOptions
 from sslang.train.session import Outcome
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.xdist_group("phases")
-
 STEPS = 8  # of each phase
 PHASES = ("pretrain", "finetune", "distill")
 TEXT = (

@@ -24,8 +24,6 @@ from sslang.train.session import Outcome
 from tests.conftest import ROOT, TINY
 from tests.train.several import called
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 STOPPED_IN = 4
 SPEC = (ROOT / "specs/mocov2.ssl").read_text()
 

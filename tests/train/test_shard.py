@@ -26,8 +26,6 @@ from sslang.train.pretrained import pretrained_weights
 from tests.train.several import in_processes
 from tests.train.split import IMAGES, TINY, learn, load
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 VIT = "backbone=vit(patch = 4, width = 24, depth = 2, heads = 2, position = learned)"
 LARS = "optimizer=lars(lr = 0.3, momentum = 0.9, weight_decay = 1e-4)"
 # name: spec, overrides, micro-batch

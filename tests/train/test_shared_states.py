@@ -31,8 +31,6 @@ from tests.train.several import in_processes
 from tests.train.split import TINY, load
 from tests.train.test_split import Counts
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 HEAD = """\
 method "banks"
 view a, b = random_resized_crop(12)

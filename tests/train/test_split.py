@@ -25,8 +25,6 @@ from sslang.train.learner import Learner
 from tests.train.several import in_processes
 from tests.train.split import IMAGES, TINY, learn, load
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 VIT = "backbone=vit(patch = 4, width = 24, depth = 2, heads = 2, position = learned)"
 SPECS: dict[str, tuple[str, ...]] = {
     "mocov2": (*TINY, "batch=64", "memory=128"),

@@ -23,8 +23,6 @@ from sslang.train.skips import Skips
 from sslang.train.together import at_all, at_first, naming_faults, texts
 from tests.train.several import called
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 CPU = torch.device("cpu")
 
 
