@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,9 +61,45 @@ TINY = {
 }
 
 
+# Tests of these files share what is dear: a server of processes, runs, a database, verdicts.
+TOGETHER = (
+    ("train/test_processes", "train/test_shared_states", "train/test_shard", "train/test_split",
+     "train/test_together"),
+    ("train/test_phases",), ("track/test_recorder",), ("faults/test_faults",),
+    ("evaluate/test_probe",), ("fidelity/test_passes_agree",), ("fidelity/test_defects_of_peers",),
+)  # fmt: skip
+_GROUPS = {f"tests/{name}.py": names[0] for names in TOGETHER for name in names}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Send the tests of `TOGETHER` to one worker of several, and all others one by one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _GROUPS.get(nodeid.partition("::")[0], nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "load" else None
+
+
 @pytest.fixture(params=SPECS, ids=lambda p: p.stem)
 def spec(request: pytest.FixtureRequest) -> Path:
     """Each spec of the project."""
+    path = request.param
+    assert isinstance(path, Path)
+    return path
+
+
+# What trains or searches takes these by default, which have one of a kind between them: a queue
+# and shuffled rows; families of views and weights; phases and labels; two nets, banks and draws.
+FEW = ("mocov2", "swav", "simclrv2", "cmc")
+BY_FEW = [pytest.param(path, marks=() if path.stem in FEW else pytest.mark.slow) for path in SPECS]
+
+
+@pytest.fixture(params=BY_FEW, ids=[path.stem for path in SPECS])
+def trained_spec(request: pytest.FixtureRequest) -> Path:
+    """Each spec of the project; those that have nothing of their own are slow."""
     path = request.param
     assert isinstance(path, Path)
     return path

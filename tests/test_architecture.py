@@ -5,28 +5,41 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-import pytest
+from tests.conftest import ROOT
 
-PACKAGE = Path(__file__).parent.parent / "sslang"
-LAYERS = (
-    "diagnostics", "syntax", "types", "ops", "std", "model", "ir", "checks", "passes",
-    "processes", "emit", "data", "evaluate", "track", "train", "bench", "cli",
-)  # fmt: skip
+PACKAGE = ROOT / "sslang"
 # The Python API stands on top, and the CLI is written on it.
-FACADE = {"__init__.py", "__main__.py", "api.py"}
-BASE = "records.py"  # what every layer may import
+FACADE = {"__init__", "__main__", "api"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+def _layers() -> tuple[str, ...]:
+    """Read the layers from the contract that import-linter holds, the lowest first."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    return tuple(layer.removeprefix("sslang.") for layer in reversed(layers))
+
+
+LAYERS = _layers()
+
+
 def _layer(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0]
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def _imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Every module that a file imports, and whether it does so when it is itself imported."""
+@cache
+def _imports(path: Path) -> tuple[tuple[str, bool], ...]:
+    """List every module that a file imports, and whether it does so when it is itself imported."""
+    return tuple(_found_imports(path))
+
+
+def _found_imports(path: Path) -> Iterator[tuple[str, bool]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     late = {
         id(inner)
@@ -56,18 +69,23 @@ def test_every_folder_is_a_layer() -> None:
     assert folders <= set(LAYERS)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_file_imports_only_from_layers_before_it(path: Path) -> None:
-    if _layer(path) in FACADE:
-        return
-    if _layer(path) == BASE:
-        assert not [name for name, _ in _imports(path) if name.startswith("sslang")]
-        return
-    own = LAYERS.index(_layer(path))
-    for name, _ in _imports(path):
-        parts = name.split(".")
-        if parts[0] == "sslang" and len(parts) > 1 and parts[1] in LAYERS:
-            assert LAYERS.index(parts[1]) <= own, f"{_layer(path)} imports {name}"
+def test_a_file_imports_only_from_layers_before_it() -> None:
+    upward = []
+    for path in FILES:
+        if _layer(path) in FACADE:
+            continue
+        own = LAYERS.index(_layer(path))
+        for name, _ in _imports(path):
+            parts = name.split(".")
+            if parts[0] == "sslang" and len(parts) > 1 and parts[1] in LAYERS[own + 1 :]:
+                upward.append(f"{path.relative_to(PACKAGE)} imports {name}")
+    assert upward == []
+
+
+def test_what_every_layer_may_import_imports_none() -> None:
+    assert LAYERS[0] == "records"
+    names = [name for name, _ in _imports(PACKAGE / "records.py")]
+    assert not [name for name in names if name.startswith("sslang")]
 
 
 def test_torch_is_imported_from_processes_on() -> None:
@@ -83,16 +101,19 @@ def test_mlflow_and_pydantic_have_one_place_each() -> None:
     assert {_layer(p) for p in FILES if _uses(p, "pydantic")} == {"model"}
 
 
-@pytest.mark.parametrize(
-    ("module", "absent"),
-    [
+def test_what_an_import_does_not_bring_in() -> None:
+    """One process imports one module after the other, those that bring in least first."""
+    cases = (
+        ("sslang.diagnostics", ("torch", "lark", "pydantic")),
+        ("sslang.syntax.formatter", ("torch", "lark", "pydantic")),
         ("sslang.ir.build", ("torch", "numpy", "mlflow")),
         ("sslang.checks", ("torch", "numpy", "mlflow")),
-        ("sslang.syntax.formatter", ("torch", "lark", "pydantic")),
-        ("sslang.diagnostics", ("torch", "lark", "pydantic")),
-    ],
-)
-def test_what_an_import_does_not_bring_in(module: str, absent: tuple[str, ...]) -> None:
-    code = f"import sys, {module}; print(*(m for m in {absent!r} if m in sys.modules))"
+    )
+    code = f"""
+import importlib, sys
+for module, absent in {cases!r}:
+    importlib.import_module(module)
+    print(*(f"{{module}} brings in {{name}}" for name in absent if name in sys.modules))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    assert done.stdout.split() == []

@@ -14,6 +14,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.models.resnet import BasicBlock
 
 from sslang.train.learner import Learner
 
@@ -82,8 +83,13 @@ def agree(ours: Tensor, theirs: Tensor, what: str) -> None:
 
 
 def resnet18() -> nn.Module:
-    """torchvision's ResNet-18 without its classifier."""
+    """Build torchvision's ResNet-18 of half the width, without its classifier."""
     net = torchvision.models.resnet18()
+    net.inplanes = 32
+    net.conv1, net.bn1 = nn.Conv2d(3, 32, 7, 2, 3, bias=False), nn.BatchNorm2d(32)
+    for n in range(4):
+        layer = net._make_layer(BasicBlock, 32 * 2**n, 2, stride=2 if n else 1)
+        setattr(net, f"layer{n + 1}", layer)
     net.fc = nn.Identity()
     return net
 

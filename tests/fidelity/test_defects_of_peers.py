@@ -535,32 +535,27 @@ def test_backbone_runs_once_a_resolution_and_the_head_once() -> None:
         assert views == [("f", 2), ("f", 6), ("g", 8)]
 
 
-def _queued(*overrides: str) -> Learner:
-    """SwAV whose queue of 2 batches begins with epoch 1 (step 10)."""
-    return learner("swav", "recent=empty(dim) with (from = 1 epochs)", "length=40 steps",
-                   *overrides)  # fmt: skip
+@cache
+def _queue_lengths() -> list[int]:
+    """Take 22 steps of SwAV whose queue of 2 batches begins with epoch 1 (step 10): its rows."""
+    made = learner("swav", "recent=empty(dim) with (from = 1 epochs)", "length=40 steps")
+    lengths = []
+    for step in range(22):
+        lengths.append(len(made.method.state("recent.global_0")))
+        stepped(made, step)
+    return lengths
 
 
 def test_swavs_queue_begins_late_and_is_unused_until_full() -> None:
     """Nothing is stored before its epoch; half full it reads as no rows."""
-    made = _queued()
-    lengths = []
-    for step in range(13):
-        lengths.append(len(made.method.state("recent.global_0")))
-        stepped(made, step)
-    assert lengths == [0] * 12 + [128]
+    assert _queue_lengths()[:13] == [0] * 12 + [128]
     plans = {s.name: s for s in program("swav", "imagenet_256").states}
     starts = {str(plan.start) for plan in plans.values()}
     assert len(plans) == 2 and starts == {"15 epochs"}
 
 
 def test_swavs_queue_stays_in_use_when_an_epoch_begins() -> None:
-    made = _queued()
-    lengths = []
-    for step in range(22):
-        lengths.append(len(made.method.state("recent.global_0")))
-        stepped(made, step)
-    assert lengths[12:] == [128] * 10  # step 20 begins epoch 2
+    assert _queue_lengths()[12:] == [128] * 10  # step 20 begins epoch 2
 
 
 def test_swavs_queue_begins_with_no_rows() -> None:

@@ -345,7 +345,7 @@ def test_moco_v2_head() -> None:
 
 @pytest.mark.parametrize(("recipe", "epochs"), [("imagenet", 200), ("imagenet_800", 800)])
 def test_moco_v2_recipe(recipe: str, epochs: int) -> None:
-    """SGD 0.03 at batch 256, decay 1e-4 of all; a cosine by epochs to 0, no warm-up; tau 0.2."""
+    """SGD 0.03 at batch 256, decay 1e-4 of all; a cosine by epochs to 0, no warm-up."""
     expect_run("mocov2", recipe, 256, epochs)
     found = recipe_of("mocov2", recipe)
     assert isinstance(found.optimizer, Sgd)
@@ -353,9 +353,8 @@ def test_moco_v2_recipe(recipe: str, epochs: int) -> None:
     assert found.groups == ()
     rates = numbers("mocov2", recipe, 0, 0.99, 1, epochs / 2)
     assert rates == pytest.approx([0.03, 0.03, half_cosine(0.03, 0, 1 / epochs), 0.015])
-    made = program("mocov2", recipe)
-    assert temperature(made) == {0.2}
-    assert [(s.kind, s.shape) for s in made.states] == [("queue", (65536, 128))]
+    states = program("mocov2", recipe).states
+    assert [(s.kind, s.shape) for s in states] == [("queue", (65536, 128))]
 
 
 @pytest.mark.parametrize("name", ["mocov1", "mocov2"])
@@ -445,7 +444,7 @@ def test_moco_v3_freezes_the_patch_projection_of_a_transformer() -> None:
 def test_moco_v3_recipes_of_a_resnet(
     recipe: str, epochs: int, rate: float, decay: float, first: float
 ) -> None:
-    """LARS, base rate times 4096 / 256, 10 epochs of warm-up, a cosine to 0 by steps; tau 1."""
+    """LARS, base rate times 4096 / 256, 10 epochs of warm-up, a cosine to 0 by steps."""
     expect_run("mocov3_vit", recipe, 4096, epochs)
     expect_lars("mocov3_vit", recipe, decay)
     peak = rate * 16
@@ -454,12 +453,11 @@ def test_moco_v3_recipes_of_a_resnet(
     assert momentum("mocov3_vit", recipe, 0, 0.499, 0.999) == pytest.approx(
         [half_cosine(first, 1, t) for t in (0.001, 0.5, 1)], abs=1e-12
     )
-    assert temperature(program("mocov3_vit", recipe)) == {1.0}
 
 
 @pytest.mark.parametrize("recipe", ["imagenet", "imagenet_base"])
 def test_moco_v3_recipe_of_a_transformer(recipe: str) -> None:
-    """AdamW 1.5e-4 times 16, decay 0.1 of all parameters, warm-up 40 of 300 epochs, tau 0.2."""
+    """AdamW 1.5e-4 times 16, decay 0.1 of all parameters, warm-up 40 of 300 epochs."""
     expect_run("mocov3_vit", recipe, 4096, 300)
     found = recipe_of("mocov3_vit", recipe)
     assert isinstance(found.optimizer, AdamW)
@@ -467,7 +465,6 @@ def test_moco_v3_recipe_of_a_transformer(recipe: str) -> None:
     rates = numbers("mocov3_vit", recipe, 0, 20, 40, 170)
     assert rates == pytest.approx([0, 1.2e-3, 2.4e-3, 1.2e-3])
     assert momentum("mocov3_vit", recipe, 0.499) == pytest.approx([0.995])
-    assert temperature(program("mocov3_vit", recipe)) == {0.2}
 
 
 # --- SimCLR ----------------------------------------------------------------------------------
@@ -501,12 +498,11 @@ def test_simclr_nets() -> None:
 
 @pytest.mark.parametrize(("recipe", "epochs"), [("imagenet", 1000), ("imagenet_100", 100)])
 def test_simclr_recipe(recipe: str, epochs: int) -> None:
-    """0.3 times 4096 / 256 = 4.8 after 10 epochs, then half a cosine to 0; decay 1e-6; tau 0.1."""
+    """0.3 times 4096 / 256 = 4.8 after 10 epochs, then half a cosine to 0; decay 1e-6."""
     expect_run("simclr", recipe, 4096, epochs)
     found = numbers("simclr", recipe, 0, 5, 10, 10 + (epochs - 10) / 2)
     assert found == pytest.approx([0, 2.4, 4.8, 2.4])
     assert 0.075 * math.sqrt(4096) == pytest.approx(4.8)
-    assert temperature(program("simclr", recipe)) == {0.1}
     assert recipe_of("simclr", recipe).optimizer.weight_decay == 1e-6
 
 
@@ -605,11 +601,9 @@ def test_swav_recipe() -> None:
 
 
 def test_swav_recipe_at_batch_256() -> None:
-    """0.6 to 0.0006 at once, 200 or 400 epochs, a queue of 3840."""
+    """Batch 256, 200 or 400 epochs, a queue of 3840."""
     expect_run("swav", "imagenet_256", 256, 200)
     expect_run("swav", "imagenet_256_400", 256, 400)
-    found = numbers("swav", "imagenet_256", 0, 100, 199.99)
-    assert found == pytest.approx([0.6, 0.3003, 0.0006], rel=1e-3)
     assert [s.shape for s in program("swav", "imagenet_256").states] == [(3840, 128)] * 2
 
 

@@ -37,7 +37,9 @@ from tests.fidelity.formulas import (
 )
 
 STEPS, TOTAL, EPOCH = 6, 40, 10
-SMALL = ("backbone=resnet18()", "size=16", "hidden=24", "dim=12", f"length={TOTAL} steps")
+ROWS, FEATURES, HIDDEN, DIM = 8, 256, 12, 6  # features of a ResNet-18 of half the width
+SMALL = ("backbone=resnet18(width = 0.5)", "size=16", f"hidden={HIDDEN}", f"dim={DIM}",
+         f"length={TOTAL} steps")  # fmt: skip
 
 
 def learner_of(name: str, batch: int, *overrides: str, recipe: str = "default") -> Learner:
@@ -58,7 +60,7 @@ def views_of(learner: Learner, pixels: Tensor) -> tuple[Tensor, ...]:
 def test_simclr() -> None:
     """Default recipe's AdamW, and the released code's loss: both directions' means, added."""
     _simclr(
-        learner_of("simclr", 16, "optimizer=adamw(lr = cosine(3e-3 -> 0, warmup = 3 steps), "
+        learner_of("simclr", ROWS, "optimizer=adamw(lr = cosine(3e-3 -> 0, warmup = 3 steps), "
                    "weight_decay = 0.05)"),
         AdamW(0.05), 3e-3,
     )  # fmt: skip
@@ -67,7 +69,7 @@ def test_simclr() -> None:
 def test_simclr_with_the_papers_lars() -> None:
     """The rate inside the momentum; biases and norms neither adapted nor decayed."""
     learner = learner_of(
-        "simclr", 16, "optimizer=lars(lr = cosine(0.5 -> 0, warmup = 3 steps), momentum = 0.9, "
+        "simclr", ROWS, "optimizer=lars(lr = cosine(0.5 -> 0, warmup = 3 steps), momentum = 0.9, "
         "weight_decay = 1e-2, rate_inside = true)", "data=embedded()", "evaluate=knn()",
         recipe="imagenet",
     )  # fmt: skip
@@ -75,10 +77,10 @@ def test_simclr_with_the_papers_lars() -> None:
 
 
 def _simclr(learner: Learner, optimizer: AdamW | Lars, rate: float) -> None:
-    temperature, rows = 0.1, 16
+    temperature, rows = 0.1, ROWS
     head = nn.Sequential(
-        nn.Linear(512, 24, bias=False), nn.BatchNorm1d(24), nn.ReLU(),
-        nn.Linear(24, 12, bias=False), nn.BatchNorm1d(12),
+        nn.Linear(FEATURES, HIDDEN, bias=False), nn.BatchNorm1d(HIDDEN), nn.ReLU(),
+        nn.Linear(HIDDEN, DIM, bias=False), nn.BatchNorm1d(DIM),
     )  # fmt: skip
     head[4].register_parameter("bias", None)  # a scale and no shift
     nets = Nets({"f": resnet18(), "g": head}, {"f": "f.0.", "g": "g."})
@@ -126,14 +128,17 @@ def _finish(
 
 
 def test_mocov2() -> None:
-    """Groups of 32 for the queries, shuffled groups for the keys; a queue over its end."""
-    rows, memory, temperature, momentum = 64, 192, 0.2, 0.99
+    """Groups of 16 for the queries, shuffled groups for the keys; a queue over its end."""
+    rows, group, memory, temperature, momentum = 32, 16, 96, 0.2, 0.99
     learner = learner_of(
         "mocov2", rows, f"memory={memory}", f"momentum={momentum}",
+        f"online=f | g | l2_normalize with (batch_norm = groups({group}))",
+        f"target=ema(online, momentum) with (batch_norm = shuffle({group}))",
         "optimizer=sgd(lr = cosine(0.03 -> 0), momentum = 0.9, weight_decay = 1e-4)",
     )  # fmt: skip
-    modules = {n: resnet18() for n in ("f", "target.f")}
-    modules |= {n: mlp([512, 24, 12], norm=False, biases=[True, True]) for n in ("g", "target.g")}
+    modules: dict[str, nn.Module] = {n: resnet18() for n in ("f", "target.f")}
+    for name in ("g", "target.g"):
+        modules[name] = mlp([FEATURES, HIDDEN, DIM], norm=False, biases=[True, True])
     nets = Nets(
         modules, {"f": "f.0.", "g": "g.", "target.f": "target.f.0.", "target.g": "target.g."}
     )
@@ -145,12 +150,12 @@ def test_mocov2() -> None:
         pixels = images(rows, step)
         query, key = views_of(learner, pixels)
         ours = learner.train_step(pixels)
-        q = unit(by_groups(lambda x: modules["g"](modules["f"](x)), query, 32))
+        q = unit(by_groups(lambda x: modules["g"](modules["f"](x)), query, group))
         drawn = draws.stream_key(3, "pretrain", "shuffle/target/1")
         order = torch.from_numpy(draws.permutation(drawn, step, rows))
         with torch.no_grad():
             shuffled = by_groups(
-                lambda x: modules["target.g"](modules["target.f"](x)), key[order], 32
+                lambda x: modules["target.g"](modules["target.f"](x)), key[order], group
             )
             k = torch.empty_like(shuffled)
             k[order] = unit(shuffled)
@@ -167,15 +172,16 @@ def test_mocov2() -> None:
 
 def test_byol() -> None:
     """A target with a start of its own, cosine momentum, LARS with the rate outside."""
-    rows = 16
+    rows = ROWS
     learner = learner_of(
         "byol", rows, "momentum=cosine(0.9 -> 1)", "data=embedded()", "evaluate=knn()",
         "optimizer=lars(lr = cosine(0.4 -> 0, warmup = 2 steps), momentum = 0.9, "
         "weight_decay = 1e-2)", recipe="imagenet",
     )  # fmt: skip
     modules: dict[str, nn.Module] = {n: resnet18() for n in ("f", "target.f")}
-    for name, width in (("projector", 512), ("target.projector", 512), ("predictor", 12)):
-        modules[name] = mlp([width, 24, 12], norm=True, biases=[True, False])
+    widths = {"projector": FEATURES, "target.projector": FEATURES, "predictor": DIM}
+    for name, width in widths.items():
+        modules[name] = mlp([width, HIDDEN, DIM], norm=True, biases=[True, False])
     prefixes = {n: f"{n}.0." if n.endswith("f") else f"{n}." for n in modules}
     nets = Nets(modules, prefixes)
     nets.start_from(learner)
@@ -204,24 +210,24 @@ def test_byol() -> None:
 
 def test_mocov3() -> None:
     """Symmetric, negatives are the other view's keys, 2 tau, a frozen patch projection."""
-    rows, tau = 16, 0.2
+    rows, tau = ROWS, 0.2
     learner = learner_of(
-        "mocov3_vit", rows, "backbone=vit(patch = 4, width = 32, depth = 2, heads = 4)",
+        "mocov3_vit", rows, "backbone=vit(patch = 4, width = 16, depth = 2, heads = 4)",
         "momentum=cosine(0.9 -> 1, shift = 1 step)",
         "optimizer=adamw(lr = cosine(1e-3 -> 0, warmup = 2 steps), weight_decay = 0.1)",
     )  # fmt: skip
     modules: dict[str, nn.Module] = {}
     for name in ("f", "target.f"):
-        modules[name] = Vit(patch=4, width=32, depth=2, heads=4, tokens=16)
+        modules[name] = Vit(patch=4, width=16, depth=2, heads=4, tokens=16)
     for name in ("projector", "target.projector"):
         modules[name] = nn.Sequential(
-            nn.Linear(32, 24, bias=False), nn.BatchNorm1d(24), nn.ReLU(),
-            nn.Linear(24, 24, bias=False), nn.BatchNorm1d(24), nn.ReLU(),
-            nn.Linear(24, 12, bias=False), nn.BatchNorm1d(12, affine=False),
+            nn.Linear(16, HIDDEN, bias=False), nn.BatchNorm1d(HIDDEN), nn.ReLU(),
+            nn.Linear(HIDDEN, HIDDEN, bias=False), nn.BatchNorm1d(HIDDEN), nn.ReLU(),
+            nn.Linear(HIDDEN, DIM, bias=False), nn.BatchNorm1d(DIM, affine=False),
         )  # fmt: skip
     modules["predictor"] = nn.Sequential(
-        nn.Linear(12, 24, bias=False), nn.BatchNorm1d(24), nn.ReLU(),
-        nn.Linear(24, 12, bias=False), nn.BatchNorm1d(12, affine=False),
+        nn.Linear(DIM, HIDDEN, bias=False), nn.BatchNorm1d(HIDDEN), nn.ReLU(),
+        nn.Linear(HIDDEN, DIM, bias=False), nn.BatchNorm1d(DIM, affine=False),
     )  # fmt: skip
     nets = Nets(modules, {n: f"{n}.0." if n.endswith("f") else f"{n}." for n in modules})
     nets.start_from(learner)
@@ -253,7 +259,7 @@ def test_mocov3() -> None:
 def test_mocov3_with_a_resnet() -> None:
     """The ResNet-50 recipe: LARS, temperature 1, a predictor that ends without a norm, nothing
     frozen; momentum from 0.99 to 1 along a cosine."""
-    rows, tau = 16, 1.0
+    rows, tau = ROWS, 1.0
     learner = learner_of(
         "mocov3_vit", rows, "data=embedded()", "evaluate=knn()",
         "optimizer=lars(lr = cosine(0.4 -> 0, warmup = 2 steps), momentum = 0.9, "
@@ -262,10 +268,10 @@ def test_mocov3_with_a_resnet() -> None:
     modules: dict[str, nn.Module] = {n: resnet18() for n in ("f", "target.f")}
     for name in ("projector", "target.projector"):
         modules[name] = nn.Sequential(
-            nn.Linear(512, 24, bias=False), nn.BatchNorm1d(24), nn.ReLU(),
-            nn.Linear(24, 12, bias=False), nn.BatchNorm1d(12, affine=False),
+            nn.Linear(FEATURES, HIDDEN, bias=False), nn.BatchNorm1d(HIDDEN), nn.ReLU(),
+            nn.Linear(HIDDEN, DIM, bias=False), nn.BatchNorm1d(DIM, affine=False),
         )  # fmt: skip
-    modules["predictor"] = mlp([12, 24, 12], norm=True, biases=[False, False])
+    modules["predictor"] = mlp([DIM, HIDDEN, DIM], norm=True, biases=[False, False])
     nets = Nets(modules, {n: f"{n}.0." if n.endswith("f") else f"{n}." for n in modules})
     nets.start_from(learner)
     watched, optimizer = Watched(learner), Lars(1e-2, inside=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from tests.conftest import TINY
 from tests.fidelity.test_methods import images
 
 
+@cache
 def trained(
     path: Path, passes: tuple[Pass, ...], *, channels_last: bool = False
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-    """The losses and the state after four steps in float64."""
+    """The losses and the state after four steps in float64, computed once for all tests."""
     program = sslang.load(path, None, TINY[path.stem])
     learner = Learner(
         program,
@@ -51,17 +53,18 @@ def differ(
     )
 
 
-def test_the_pipeline_keeps_results_to_rounding(spec: Path) -> None:
-    assert differ(trained(spec, ()), trained(spec, PIPELINE)) < 1e-9
+def test_the_pipeline_keeps_results_to_rounding(trained_spec: Path) -> None:
+    plain = trained(trained_spec, ())
+    assert differ(plain, trained(trained_spec, PIPELINE)) < 1e-9
 
 
 @pytest.mark.parametrize("step", PIPELINE, ids=lambda p: p.name)
-def test_a_pass_that_keeps_bits_keeps_them(spec: Path, step: Pass) -> None:
-    found = differ(trained(spec, ()), trained(spec, (step,)))
+def test_a_pass_that_keeps_bits_keeps_them(trained_spec: Path, step: Pass) -> None:
+    found = differ(trained(trained_spec, ()), trained(trained_spec, (step,)))
     assert found < 1e-9
     assert step.keeps == "rounding" or found == 0.0
 
 
-def test_the_memory_format_changes_nothing_but_rounding(spec: Path) -> None:
-    plain = trained(spec, PIPELINE)
-    assert differ(plain, trained(spec, PIPELINE, channels_last=True)) < 1e-9
+def test_the_memory_format_changes_nothing_but_rounding(trained_spec: Path) -> None:
+    plain = trained(trained_spec, PIPELINE)
+    assert differ(plain, trained(trained_spec, PIPELINE, channels_last=True)) < 1e-9

@@ -14,9 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import sslang
 from sslang.train.learner import Learner
-from tests.conftest import ROOT
 from tests.fidelity.formulas import Nets, Watched, agree, mlp, unit
 from tests.fidelity.multicrop import (
     BACKBONE,
@@ -235,23 +233,3 @@ def test_codes_share_the_clusters_out() -> None:
     agree(codes.sum(1), torch.ones(40), "rows of the codes")
     shares = codes.sum(0) * CLUSTERS / 40
     assert 1e-9 < float((shares - 1).abs().max()) < 0.05
-
-
-def test_numbers_of_the_released_recipe() -> None:
-    """What the tests above replace by smaller numbers: batch 256, 200 epochs (appendix A)."""
-    program = sslang.load(ROOT / "specs" / "swav.ssl", "imagenet_256")
-    recipe = program.spec.recipe
-    assert recipe is not None
-    epoch = 5004  # floor(1281167 / 256)
-    assert (recipe.batch, recipe.last_batch, recipe.length.steps(epoch)) == (256, "drop", 1000800)
-    queues = [(s.name, s.shape, s.starts_empty) for s in program.states]
-    assert queues == [(f"recent.global_{i}", (3840, 128), True) for i in (0, 1)]
-    starts = [s.start.steps(epoch) for s in program.states if s.start is not None]
-    assert starts == [15 * epoch] * 2
-    frozen = [str(name) for name in recipe.freeze]
-    assert len(frozen) == 1
-    assert "5005" in frozen[0]
-    assert "prototypes" in frozen[0]
-    applied = {n.name: n.setting("views") for n in program.step.nodes if n.op == "apply"}
-    assert list(applied.values()) == [2, 6, 8]
-    assert [(w.name, w.shape) for w in program.weights] == [("prototypes", (3000, 128))]

@@ -50,12 +50,12 @@ def test_hostile_texts(name: str) -> None:
 
 
 def test_random_texts() -> None:
-    sound = sum(run(anything(seed))[0] for seed in range(120))
+    sound = sum(run(anything(seed))[0] for seed in range(60))
     assert sound > 10, "hardly a text gets through: the fuzz tests little"
 
 
 @pytest.mark.slow
 def test_many_random_texts() -> None:
-    for seed in range(1_000, 9_000):
+    for seed in (*range(60, 120), *range(1_000, 9_000)):
         _, seconds = run(anything(seed))
         assert seconds < SECONDS, seed

@@ -181,7 +181,11 @@ def stopping(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
 
 @pytest.mark.parametrize(
     ("phase", "step", "how"),
-    [("finetune", 3, "crash"), ("finetune", 5, "signal"), ("distill", 2, "crash")],
+    [
+        pytest.param("finetune", 3, "crash", marks=pytest.mark.slow),
+        ("finetune", 5, "signal"),
+        ("distill", 2, "crash"),
+    ],
 )
 def test_an_interrupted_phase_resumes_to_the_same_bits(
     phase: str, step: int, how: str, whole: Outcome, stopping: dict[str, object], tmp_path: Path

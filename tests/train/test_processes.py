@@ -186,7 +186,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> list[Any]:
-    return called(2, "tests.train.test_processes:of_runs", folder)
+    return called(2, of_runs, folder)
 
 
 def lines(folder: RunFolder) -> list[tuple[int, dict[str, float]]]:
@@ -230,7 +230,7 @@ def assert_alike(ours: RunFolder, alone: RunFolder) -> None:
 
 def test_processes_that_hold_the_nets_together(tmp_path: Path, alone: RunFolder) -> None:
     """The same log, checkpoints in two parts, and an encoder that is whole."""
-    found = called(2, "tests.train.test_processes:of_sharded_runs", tmp_path)
+    found = called(2, of_sharded_runs, tmp_path)
     for each in found:
         assert each["stopped"] == [False, 75]
         assert each["finished"] == [True, 0, found[0]["finished"][2]]
@@ -247,7 +247,7 @@ def test_processes_that_hold_the_nets_together(tmp_path: Path, alone: RunFolder)
 
 def test_micro_batches_that_fit_processes_with_shared_nets(tmp_path: Path) -> None:
     """Measured by all together; all take what the one with the least room takes."""
-    first, second = called(2, "tests.train.test_processes:of_fitting", tmp_path)
+    first, second = called(2, of_fitting, tmp_path)
     everything, least, some, groups = first
     assert first == second
     assert (everything, least, groups) == (None, 1, None)
@@ -267,7 +267,7 @@ def test_all_say_the_same_of_a_loss_that_is_no_number(found: list[Any], folder: 
 
 def test_where_a_number_goes_wrong_in_nets_that_are_shared(tmp_path: Path) -> None:
     """The op is found, or all say why it is not; nothing is left of the search."""
-    first, second = called(2, "tests.train.test_processes:of_bad_sharded_runs", tmp_path)
+    first, second = called(2, of_bad_sharded_runs, tmp_path)
     assert first == second
     (found,), (room,), (kept,), (apart,) = first.values()
     assert found.startswith("E703: step 2: the net `f`, in its part `0.")

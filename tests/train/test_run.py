@@ -51,8 +51,9 @@ def final_state(folder: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_a_run_leaves_its_record(spec: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
-    program = sslang.load(spec, None, tiny)
+def test_a_run_leaves_its_record(trained_spec: Path, tmp_path: Path) -> None:
+    spec = trained_spec
+    program = sslang.load(spec, None, TINY[spec.stem])
     outcome = run.run(program, options(tmp_path), spec.read_text(), spec.stem)
     folder = outcome.folder
     assert outcome.finished
@@ -121,7 +122,7 @@ def test_unreadable_images_are_named_in_the_log(tmp_path: Path) -> None:
     assert "broken.png" in outcome.folder.log_path.read_text()
 
 
-@pytest.mark.parametrize("name", ["mocov2", "byol"])
+@pytest.mark.parametrize("name", ["mocov2", pytest.param("byol", marks=pytest.mark.slow)])
 def test_a_killed_run_resumes_to_the_same_bits(name: str, tmp_path: Path) -> None:
     whole = subprocess.run(start(name, tmp_path / "whole", "length=40 steps"), cwd=ROOT,
                            capture_output=True, text=True, check=False)  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sslang.api import load_source
-from sslang.bench.equality import in_processes, largest_difference
+from sslang.bench.equality import largest_difference
 from sslang.diagnostics import Source
 from sslang.emit.method import Method
 from sslang.emit.sharding import sharded_states
@@ -26,6 +27,7 @@ from sslang.processes.group import ALONE, Processes
 from sslang.processes.shards import Rows, rows_of
 from sslang.train.learner import Learner
 from sslang.train.memory import held
+from tests.train.several import in_processes
 from tests.train.split import TINY, load
 from tests.train.test_split import Counts
 
@@ -151,6 +153,18 @@ def works() -> dict[str, Work]:
     return found
 
 
+QUICK = (
+    "instdisc", "little", "an index of embeddings", "a shuffled target", "logits of a bank",
+    "a queue", "a shuffled target with a queue", "what all have alike, few images",
+    "a queue, in micro-batches", "two places, in micro-batches",
+)  # fmt: skip
+REST = tuple(name for name in works() if name not in QUICK)
+by_works = pytest.mark.parametrize(
+    "names", [QUICK, pytest.param(REST, marks=pytest.mark.slow)],
+    ids=["one of a kind", "the rest"],
+)  # fmt: skip
+
+
 def learn(
     work: Work, processes: Processes = ALONE, shard_bytes: int = 0, counts: Counts | None = None
 ) -> dict[str, Any]:
@@ -194,24 +208,22 @@ def whole(tensor: Tensor, rows: Rows | None, processes: Processes) -> Tensor:
     return processes.gather(tensor, counts)
 
 
-def _learnt(processes: Processes, folder: Path) -> None:
-    """Every work with shared states and with whole ones."""
-    for name, work in works().items():
+def _learnt(names: tuple[str, ...], processes: Processes, folder: Path) -> None:
+    """Do each work with shared states and with whole ones."""
+    for name in names:
+        work = works()[name]
         for shard_bytes, kind in ((0, "shared"), (2**40, "whole")):
             found = learn(work, processes, shard_bytes)
             torch.save(found, folder / f"{name}-{kind}-{processes.rank}.pt")
 
 
-@pytest.fixture(scope="module")
-def alone() -> dict[str, Any]:
-    return {name: learn(work) for name, work in works().items()}
-
-
-@pytest.mark.parametrize("count", [2, 3])
-def test_shared_states_change_nothing(count: int, alone: dict[str, Any], tmp_path: Path) -> None:
-    in_processes(count, _learnt, tmp_path)
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.slow), 3])
+@by_works
+def test_shared_states_change_nothing(count: int, names: tuple[str, ...], tmp_path: Path) -> None:
+    in_processes(count, partial(_learnt, names), tmp_path)
     works_ = works()
-    for name, truth in alone.items():
+    for name in names:
+        truth = learn(works_[name])
         ours, theirs = (
             [torch.load(tmp_path / f"{name}-{kind}-{rank}.pt") for rank in range(count)]
             for kind in ("shared", "whole")
@@ -334,8 +346,9 @@ def test_rows_are_fetched_from_their_owners(tmp_path: Path) -> None:
         assert json.loads((tmp_path / f"{rank}.json").read_text("utf-8")) is True
 
 
-def _counted(processes: Processes, folder: Path) -> None:
-    for name, work in works().items():
+def _counted(names: tuple[str, ...], processes: Processes, folder: Path) -> None:
+    for name in names:
+        work = works()[name]
         if work.micro_batch is None:
             counts = Counts()
             learn(work, processes, counts=counts)
@@ -343,10 +356,12 @@ def _counted(processes: Processes, folder: Path) -> None:
             file.write_text(json.dumps(counts.found), encoding="utf-8")
 
 
-def test_messages_are_those_that_the_graph_promises(tmp_path: Path) -> None:
+@by_works
+def test_messages_are_those_that_the_graph_promises(names: tuple[str, ...], tmp_path: Path) -> None:
     """In float64: twice the bytes of sums and gathers of floats, which are not compared here."""
-    in_processes(2, _counted, tmp_path)
-    for name, work in works().items():
+    in_processes(2, partial(_counted, names), tmp_path)
+    for name in names:
+        work = works()[name]
         if work.micro_batch is not None:
             continue
         method = Method(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from sslang.api import load_source
-from sslang.bench.equality import in_processes, largest_difference
+from sslang.bench.equality import largest_difference
 from sslang.diagnostics import DiagnosticError, Source
 from sslang.emit.method import Method
 from sslang.emit.split.messages import messages
@@ -20,6 +22,7 @@ from sslang.processes import group
 from sslang.processes.group import Processes
 from sslang.processes.rows import shares
 from sslang.train.learner import Learner
+from tests.train.several import in_processes
 from tests.train.split import IMAGES, TINY, learn, load
 
 VIT = "backbone=vit(patch = 4, width = 24, depth = 2, heads = 2, position = learned)"
@@ -157,6 +160,35 @@ ODD = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Some:
+    """Names of specs, of specs with a short last step, and of losses."""
+
+    specs: tuple[str, ...]
+    short: tuple[str, ...]
+    odd: tuple[str, ...]
+
+
+QUICK = Some(
+    ("mocov2", "swav", "dino"),
+    ("mocov2", "dino"),
+    (
+        "learned temperature", "probe with batch norm", "two shuffles", "draws below the batch",
+        "patches", "a net on a mean over the batch", "batch norm of a weight",
+        "groups of batch norm over joined rows", "a memory beside the rows",
+        "masks in another order", "shuffled patches",
+    ),
+)  # fmt: skip
+REST = Some(*(
+    tuple(name for name in every if name not in quick)
+    for every, quick in ((SPECS, QUICK.specs), (SHORT, QUICK.short), (ODD, QUICK.odd))
+))  # fmt: skip
+by_some = pytest.mark.parametrize(
+    "some", [QUICK, pytest.param(REST, marks=pytest.mark.slow)],
+    ids=["one of a kind", "the rest"],
+)  # fmt: skip
+
+
 def odd(name: str) -> Program:
     return load_source(Source("odd.ssl", ODD_HEAD + ODD[name]), None, ())
 
@@ -246,9 +278,11 @@ def test_a_mask_by_the_whole_batch_is_refused(split: str) -> None:
     assert found.span is not None and found.span.text == "f(b, keep = n)"
 
 
-def test_two_processes_change_nothing(tmp_path: Path) -> None:
-    in_processes(2, _all_specs, tmp_path)
-    made = [*SPECS, *ODD, *(f"{name}-short" for name in SHORT), "mocov2-parts", "uneven", "groups"]
+@by_some
+def test_two_processes_change_nothing(some: Some, tmp_path: Path) -> None:
+    in_processes(2, partial(_both_ways, some), tmp_path)
+    made = [*some.specs, *some.odd, *(f"{name}-short" for name in some.short)]
+    made += ["mocov2-parts", "uneven", "groups"]
     for name in made:
         whole = torch.load(tmp_path / f"{name}-whole.pt", weights_only=True)
         split = torch.load(tmp_path / f"{name}-split.pt", weights_only=True)
@@ -256,24 +290,26 @@ def test_two_processes_change_nothing(tmp_path: Path) -> None:
         assert difference < 1e-9, (name, where)
 
 
-def test_two_processes_that_share_nets_change_nothing(tmp_path: Path) -> None:
-    in_processes(2, _sharded, tmp_path)
-    for name in ODD:
+@by_some
+def test_two_processes_that_share_nets_change_nothing(some: Some, tmp_path: Path) -> None:
+    in_processes(2, partial(_sharded, some), tmp_path)
+    for name in some.odd:
         found = torch.load(tmp_path / f"{name}.pt", weights_only=True)
         difference, where = largest_difference(learn(odd(name)), found)
         assert difference < 1e-9, (name, where)
 
 
-def _sharded(processes: Processes, folder: Path) -> None:
-    for name in ODD:
+def _sharded(some: Some, processes: Processes, folder: Path) -> None:
+    for name in some.odd:
         found = learn(odd(name), processes, shard=0)
         if processes.is_first:
             torch.save(found, folder / f"{name}.pt")
 
 
-def test_messages_are_those_that_the_graph_promises(tmp_path: Path) -> None:
-    in_processes(2, _counted, tmp_path)
-    for name, spec in _all().items():
+@by_some
+def test_messages_are_those_that_the_graph_promises(some: Some, tmp_path: Path) -> None:
+    in_processes(2, partial(_counted, some), tmp_path)
+    for name, spec in _programs(some).items():
         recipe = spec.spec.recipe
         assert recipe is not None
         method = Method(spec, 0, dims={"dataset": IMAGES, "classes": 4})
@@ -285,13 +321,13 @@ def test_messages_are_those_that_the_graph_promises(tmp_path: Path) -> None:
             assert counted[way]["bytes"] == sum(m.bytes for m in promised if m.way == way), name
 
 
-def _all() -> dict[str, Program]:
-    return {name: program(name) for name in SPECS} | {name: odd(name) for name in ODD}
+def _programs(some: Some) -> dict[str, Program]:
+    return {name: program(name) for name in some.specs} | {name: odd(name) for name in some.odd}
 
 
-def _counted(processes: Processes, folder: Path) -> None:
-    """The collectives of the last of three steps of every spec, in float32."""
-    for name, spec in _all().items():
+def _counted(some: Some, processes: Processes, folder: Path) -> None:
+    """Count the collectives of the last of three steps of each, in float32."""
+    for name, spec in _programs(some).items():
         counts = Counts()
         learn(spec, processes, dtype=torch.float32, before_last=counts.begin)
         if processes.is_first:
@@ -325,11 +361,11 @@ class Counts:
         return counted
 
 
-def _all_specs(processes: Processes, folder: Path) -> None:
-    """Every spec by both processes, and by the first alone."""
-    works = [(name, program(name), None, ()) for name in SPECS]
-    works += [(f"{name}-short", program(name), None, sizes) for name, sizes in SHORT.items()]
-    works += [(name, odd(name), None, ()) for name in ODD]
+def _both_ways(some: Some, processes: Processes, folder: Path) -> None:
+    """Train each by both processes, and by one of them alone."""
+    works = [(name, program(name), None, ()) for name in some.specs]
+    works += [(f"{name}-short", program(name), None, SHORT[name]) for name in some.short]
+    works += [(name, odd(name), None, ()) for name in some.odd]
     works.append(("mocov2-parts", load("mocov2", *TINY, "batch=128", "memory=128"), 32, ()))
     # One process has more images than a micro-batch, the other has not.
     works.append(("uneven", odd("patches"), 2, (5, 5, 3)))

@@ -179,7 +179,7 @@ def of_all(processes: Processes, folder: Path) -> dict[str, Any]:
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """What three processes have found."""
     folder = tmp_path_factory.mktemp("several")
-    return called(3, "tests.train.test_together:of_all", folder, codes=(0, 5, 0))
+    return called(3, of_all, folder, codes=(0, 5, 0))
 
 
 def test_all_know_what_one_found(found: list[Any]) -> None:
