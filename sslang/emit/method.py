@@ -102,6 +102,7 @@ class Method(nn.Module):
         self._full: set[str] = set()  # queues known to be full: the host need not ask again
         # Bound methods, for a module would be registered and enter the state a second time.
         self.run_step: list[Callable[..., Any]] = [c.module.__call__ for c in self.step_codes]
+        self.run_views: Callable[..., Any] = self.view_code.module.__call__
 
     @property
     def graphs(self) -> tuple[Graph, ...]:
@@ -119,8 +120,9 @@ class Method(nn.Module):
 
     def views(self, images: Tensor, sizes: Sizes, step: int) -> tuple[Tensor, ...]:
         """The declared views of a batch: uint8 [B, 3, H, W] and true sizes [B, 2] to floats."""
-        drawn = self.drawing(step, len(images)).all(self.view_code.draws, np.arange(len(images)))
-        made: tuple[Tensor, ...] = self.view_code.module(images, sizes, *drawn)
+        drawing = self.drawing(step, len(images))
+        drawn = drawing.all(self.view_code.draws, drawing.every_row)
+        made: tuple[Tensor, ...] = self.run_views(images, sizes, *drawn)
         return made
 
     def drawing(self, step: int, batch: int) -> Drawing:

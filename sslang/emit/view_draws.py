@@ -127,10 +127,10 @@ def plain(value: Any) -> Any:
 
 @dataclass
 class Drawing:
-    """The draws of one step for a batch of `batch` images, of which `rows` are to be made.
+    """The draws of one step on a batch of `batch` images; `rows` are places in it.
 
-    `rows` are places in the batch, those of partners among them; a partner that is not among them
-    is one of a row whose image nobody reads, and the row itself stands for it.
+    Among the rows for which numbers are drawn are the partners of those that are read (`closure`).
+    The partner of one that nobody reads may be missing, and the row itself stands for it.
     """
 
     key: Key
@@ -139,6 +139,11 @@ class Drawing:
 
     def __post_init__(self) -> None:
         self._masks: dict[object, NDArray[np.float64]] = {}
+
+    @property
+    def every_row(self) -> Indices:
+        """The rows of the whole batch."""
+        return np.arange(self.batch)
 
     def all(self, found: Sequence[ViewDraw], rows: Indices) -> list[Any]:
         """What the code of views takes, an argument for each draw."""

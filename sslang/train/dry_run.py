@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from sslang.data.batches import Batches
 from sslang.ir.program import Program
 from sslang.ops.schedules import Clock, Schedule, value_at
-from sslang.train.memory import explaining_memory
+from sslang.train.memory import explaining_memory, naming_memory
 from sslang.train.options import RunOptions
 from sslang.train.out_of_range import naming_index
 from sslang.train.run import prepare
+from sslang.train.view_values import expect_declared_values
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def dry_run(program: Program, options: RunOptions) -> Rehearsal:
         share=learner.share,
     ) as batches:  # fmt: skip
         batch = next(batches)
+        with naming_memory("making the views", learner.device, learner):
+            expect_declared_values(learner.method, batch.pixels, batch.sizes)
         with naming_index(learner), explaining_memory(learner, batch, options.processes):
             report = learner.train_step(
                 batch.pixels, batch.sizes, index=batch.index, label=batch.label, batch=batch.rows

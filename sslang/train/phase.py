@@ -27,6 +27,7 @@ from sslang.train.options import RunOptions
 from sslang.train.skips import Skips
 from sslang.train.stopping import Stopping
 from sslang.train.together import at_all, at_first
+from sslang.train.view_values import expect_declared_values
 from sslang.train.writer import CheckpointWriter
 
 
@@ -207,9 +208,9 @@ class Phase:
         self.folder.update(data=data)
         write_listings(self.folder, self.program.phase, self.data)
         with self._batches(0) as batches:
-            artifacts.write_views(
-                self.folder, self.recorder, self.learner, next(batches), self.name
-            )
+            batch = next(batches)
+        expect_declared_values(self.learner.method, batch.pixels, batch.sizes)
+        artifacts.write_views(self.folder, self.recorder, self.learner, batch, self.name)
 
     def _batches(self, first_step: int) -> Batches:
         """The rows of this process."""

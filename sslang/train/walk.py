@@ -19,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from sslang.diagnostics import Span
 from sslang.train.learner import Learner
 from sslang.train.leaves import tensors_in
+from sslang.train.view_values import ViewWalk
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,15 @@ def origin(learner: Learner, step: Callable[[], Any]) -> Origin | None:
     The learner's state moves by this step, and it runs without torch.compile from then on.
     """
     passes: list[_Seen] = []
+    method = learner.method
+    views = ViewWalk(method.view_code.module, method.graph)
+    method.run_views = views
     walks: list[Callable[..., Any]] = [_Walk(c.module, passes) for c in learner.method.step_codes]
-    learner.method.run_step = walks
-    with _watched(learner.method.nets) as parts:
+    method.run_step = walks
+    with _watched(method.nets) as parts:
         step()
+    if views.fault is not None and not views.fault.is_number:
+        return Origin(views.fault.text, views.fault.span)
     for seen in passes:
         if seen.loss is not None and seen.kinds[seen.loss.name]:
             return _of_forward(learner, seen, seen.loss, parts)
