@@ -9,6 +9,7 @@ from sslang.diagnostics import Fix, Span, keyword, meant
 from sslang.diagnostics.fix import replacement
 from sslang.ir.build.context import Context
 from sslang.ir.build.values import Value
+from sslang.ops import PRIMITIVES
 
 MAX_LISTED = 40  # parameters that a hint names
 
@@ -56,10 +57,12 @@ _NAMES = {
     "BatchNorm1d": "batch_norm", "BatchNorm2d": "batch_norm", "LayerNorm": "layer_norm",
     "AdamW": "adamw", "SGD": "sgd", "LARS": "lars", "EMA": "ema",
     "rand": "draw_uniform", "randint": "draw_integers", "CrossEntropyLoss": "cross_entropy",
-    "Normalize": "normalize", "RandomResizedCrop": "random_resized_crop",
-    "ColorJitter": "color_jitter", "RandomGrayscale": "grayscale",
-    "GaussianBlur": "gaussian_blur", "RandomHorizontalFlip": "horizontal_flip",
-    "CenterCrop": "center_crop", "RandomCrop": "random_crop", "RandomSolarize": "solarize",
+    **{p.kornia.name: p.name for p in reversed(PRIMITIVES.values()) if p.kornia is not None},
+    "GaussianBlur": "gaussian_blur", "ElasticTransform": "elastic_transform",
+    "GaussianNoise": "gaussian_noise", "RandomAutocontrast": "auto_contrast",
+    "RandomAdjustSharpness": "sharpness", "RandomChannelPermutation": "channel_shuffle",
+    "TrivialAugmentWide": "trivial_augment", "MixUp": "mixup", "CutMix": "cutmix",
+    "rotate": "rotation", "erasing": "random_erasing", "cutout": "random_erasing",
     "InfoNCE": "info_nce", "NTXentLoss": "nt_xent", "NTXent": "nt_xent",
 }  # fmt: skip
 
@@ -75,9 +78,11 @@ _NAME_HINTS = {
         "a schedule is the number itself: `lr = cosine(0.1 -> 0, warmup = 10 epochs)`",
     ),
     **dict.fromkeys(
-        ("resize", "Resize"),
+        ("Resize",),
         "`resize_and_crop(32)` brings images to one size; at random `random_resized_crop(32)`",
     ),
+    **dict.fromkeys(("RandomChoice", "OneOf"), "one of several chains is `one_of([a, b])`"),
+    **dict.fromkeys(("SomeOf", "RandomOrder"), "some of several chains are `some_of(2, [a, b])`"),
     **dict.fromkeys(
         ("RandomApply", "random_apply"), "a probability follows its operation: `grayscale @ 0.2`"
     ),
