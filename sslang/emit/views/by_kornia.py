@@ -9,9 +9,8 @@ antialias), patches, channels, clipping, and the ops in `CLOSED`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -20,15 +19,21 @@ from kornia.geometry import transform
 from torch import Tensor
 
 from sslang.emit.views.filters import Border, blur_taps, drawn_sigmas
-from sslang.emit.views.jitter import Mode, Style, drawn_factors, drawn_order, without_idle
+from sslang.emit.views.jitter import (
+    Mode,
+    Step,
+    Style,
+    drawn_factors,
+    drawn_order,
+    take_steps,
+    without_idle,
+)
 from sslang.emit.views.rows import Draws, apply_to_rows, drawn_rows, to_device
 
 CLOSED: dict[str, str] = {
     "to_ycbcr": "kornia's YCbCr is of full range in 0..1 with weights rounded to three digits, "
     "where CMC's code has skimage's Y in 16..235 and Cb, Cr in 16..240.",
 }
-
-_Step = Callable[[Tensor, Tensor], Tensor]
 
 
 def horizontal_flip(x: Tensor, u: Draws, *, probability: float = 1.0) -> Tensor:
@@ -129,9 +134,7 @@ def color_jitter(
 ) -> Tensor:
     """Return `x` with random brightness, contrast, saturation and hue of the drawn rows.
 
-    `u` is [B, 1 + 8], read as `sslang.emit.views.color_jitter` reads it. Rows are sorted by the
-    order of their ops, so that those of one order are a slice, which takes kornia's steps as a
-    batch: at most 24 slices.
+    `u` is [B, 1 + 8], read as `sslang.emit.views.color_jitter` reads it.
     """
     strengths = np.array([brightness, contrast, saturation, hue])
     rows = drawn_rows(u, probability)
@@ -139,24 +142,11 @@ def color_jitter(
         return x
     factors = drawn_factors(u[rows], strengths, brightness_mode)
     sequence = without_idle(drawn_order(u[rows]), strengths != 0)
-    by_order = np.lexsort(sequence.T)
-    rows, factors, sequence = rows[by_order], factors[by_order], sequence[by_order]
-    starts = np.flatnonzero((sequence[1:] != sequence[:-1]).any(1)) + 1
     steps = _steps(brightness_mode, style)
-
-    def adjust(part: Tensor) -> Tensor:
-        table = to_device(factors, part.device)
-        for first, end in pairwise((0, *starts.tolist(), len(rows))):
-            group = part[first:end]
-            for op in sequence[first].tolist():
-                group = steps[op](group, table[first:end, op])
-            part[first:end] = group
-        return part
-
-    return apply_to_rows(x, rows, adjust)
+    return apply_to_rows(x, rows, lambda part: take_steps(part, sequence, factors, steps))
 
 
-def _steps(brightness_mode: Mode, style: Style) -> tuple[_Step, _Step, _Step, _Step]:
+def _steps(brightness_mode: Mode, style: Style) -> tuple[Step, Step, Step, Step]:
     """Return brightness, contrast, saturation and hue as functions of images and factors [n]."""
     added = brightness_mode == "additive"
     brightness = enhance.adjust_brightness if added else enhance.adjust_brightness_accumulative

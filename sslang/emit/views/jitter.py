@@ -8,7 +8,7 @@ writes out in JAX. The tests hold each to an independent writing of it. They are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,8 @@ from sslang.emit.views.spaces import luma
 
 Mode = Literal["multiplicative", "additive"]
 Style = Literal["torchvision", "tensorflow"]
+
+Step = Callable[[Tensor, Tensor], Tensor]  # of images [n, 3, H, W] and factors [n]
 
 _BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
 _TINY = 1e-12
@@ -155,30 +157,37 @@ def adjust_colour_by_channel(
     active: NDArray[np.bool_],
     brightness_mode: Mode = "multiplicative",
 ) -> Tensor:
-    """`adjust_colour` in TensorFlow's way: contrast for each channel, saturation in HSV.
+    """`adjust_colour` in TensorFlow's way: contrast for each channel, saturation in HSV."""
+    brightness = _add if brightness_mode == "additive" else _scale
+    in_place = (brightness, _stretch_channels, _scale_saturation, _rotate_hue)
 
-    The rows whose k-th op is the same take it together.
-    """
+    def adjusted(op: Callable[[Tensor, Tensor], None]) -> Step:
+        def step(x: Tensor, factor: Tensor) -> Tensor:
+            op(x, factor)
+            return x
+
+        return step
+
+    steps = tuple(adjusted(op) for op in in_place)
     sequence = without_idle(order, active)
-    ops: tuple[Callable[[Tensor, Tensor], None], ...] = (
-        _add if brightness_mode == "additive" else _scale,
-        _stretch_channels,
-        _scale_saturation,
-        _rotate_hue,
-    )
+    return apply_to_rows(x, rows, lambda part: take_steps(part, sequence, factors, steps))
 
-    def adjust(part: Tensor) -> Tensor:
-        table = to_device(factors, part.device)
-        for slot in sequence.T:
-            for at in np.flatnonzero(active):
-                members = to_device(np.flatnonzero(slot == at), part.device)
-                if len(members):
-                    chosen = part.index_select(0, members)
-                    ops[at](chosen, table[:, at].index_select(0, members))
-                    part.index_copy_(0, members, chosen)
-        return part
 
-    return apply_to_rows(x, rows, adjust)
+def take_steps(
+    x: Tensor, sequence: Indices, factors: NDArray[np.float64], steps: Sequence[Step]
+) -> Tensor:
+    """Return `x`, [n, 3, H, W], after the `steps` of each row, in the order of `sequence`, [n, k].
+
+    The rows whose k-th step is the same take it together, so that k slots of k steps are at most
+    k * k calls, whatever the orders. `factors` is [n, how many steps there are]; `x` is changed.
+    """
+    table = to_device(factors, x.device)
+    for slot in sequence.T:
+        for at in np.unique(slot):
+            members = to_device(np.flatnonzero(slot == at), x.device)
+            chosen = steps[at](x.index_select(0, members), table[:, at].index_select(0, members))
+            x.index_copy_(0, members, chosen)
+    return x
 
 
 def _scale(x: Tensor, factor: Tensor) -> None:
