@@ -45,8 +45,8 @@ def command(name: str | None, json_: bool) -> None:
 def _list(known: Mapping[str, Page]) -> None:
     from itertools import groupby
 
-    entries = sorted(known.items(), key=lambda entry: (entry[1].kind, entry[0]))
-    for kind, group in groupby(entries, key=lambda entry: entry[1].kind):
-        print(f"{kind}")
+    entries = sorted(known.items(), key=lambda entry: (entry[1].heading, entry[0]))
+    for heading, group in groupby(entries, key=lambda entry: entry[1].heading):
+        print(heading)
         for name, page in group:
             print(f"  {name:24} {page.summary}")

@@ -154,6 +154,11 @@ class Primitive:
         return inspect.getdoc(self.rule) or ""
 
     @property
+    def is_augmentation(self) -> bool:
+        """Whether a class of kornia computes the op, by numbers of its own generator."""
+        return self.lowering.startswith("sslang.emit.augmentations.")
+
+    @property
     def needs_arguments(self) -> bool:
         return any(p.default is inspect.Parameter.empty for p in self.settings)
 

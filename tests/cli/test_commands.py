@@ -155,7 +155,10 @@ def test_completion_is_printed(shell: str) -> None:
     assert "_SSLANG_COMPLETE" in call("completion", shell).output
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "specs/simclr.ssl"], ["doc", "ema"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["check", "specs/simclr.ssl"], ["doc"], ["doc", "ema"], ["doc", "rotation"]],
+)
 def test_front_commands_never_import_torch(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom sslang.cli.main import main\n"
