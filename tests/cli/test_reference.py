@@ -97,7 +97,7 @@ def test_some_settings_fit_every_view_op(name: str) -> None:
     ("name", "said", "unsaid"),
     [
         ("rotation", "takes any channels, of one size.", "normalize"),
-        ("rain", "takes RGB or grey in 0..1, of one size; not after `normalize`", "not after `patches`"),
+        ("rain", "takes RGB or grey in 0..1, of one size; not after `normalize`", "`patches`;"),
         ("color_jitter", "takes RGB in 0..1", "grey"),
         ("gaussian_noise", "the result leaves 0..1", "not after"),
         ("clip_values", "the result lies in 0..1", "leaves"),
