@@ -64,8 +64,9 @@ def write_views(
     recorder: Recorder,
     learner: Learner,
     source: Source,
-    workers: int,
     phase: str,
+    *,
+    workers: int,
 ) -> None:
     """A sheet of the first images under every view, as the first step sees them."""
     path = folder.artifacts / _of_phase("views.png", phase)

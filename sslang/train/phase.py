@@ -208,7 +208,7 @@ class Phase:
         write_listings(self.folder, self.program.phase, self.data)
         artifacts.write_views(
             self.folder, self.recorder, self.learner, self.data.train, self.name,
-            self.options.workers,
+            workers=self.options.workers,
         )  # fmt: skip
 
     def _batches(self, first_step: int) -> Batches:
