@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 from collections.abc import Iterator
 from dataclasses import replace
@@ -64,8 +63,7 @@ def _parameters(primitive: Primitive) -> Iterator[str]:
     for parameter in primitive.settings:
         name, default = parameter.name, parameter.default
         parts = [_type(hints(primitive)[name])]
-        required = default is inspect.Parameter.empty
-        parts.append("required" if required else f"default {shown(default)}")
+        parts.append("required" if name in primitive.required else f"default {shown(default)}")
         if kornia is not None and name in kornia.arguments:
             theirs = kornia.arguments[name][0]
             if theirs != name:
@@ -147,7 +145,7 @@ def fitting(primitive: Primitive, x: ViewType) -> dict[str, Any] | None:
 
     Defaults are kept where they will do; there are few parameters without one.
     """
-    required = [p for p in primitive.settings if p.default is inspect.Parameter.empty]
+    required = [p for p in primitive.settings if p.name in primitive.required]
     unset = [p for p in primitive.settings if p.default is None or p.default == 0.0]
     for chosen in (required, [*required, *(p for p in unset if p.default is not False)]):
         for values in product(*(_tried(hints(primitive)[p.name], x) for p in chosen)):
