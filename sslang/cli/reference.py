@@ -6,7 +6,9 @@ import inspect
 import re
 from dataclasses import dataclass
 
+from sslang.cli import view_page
 from sslang.cli.keywords import KEYWORDS
+from sslang.cli.view_page import shown
 from sslang.ir.build.accept import hints
 from sslang.ir.build.specials import SPECIALS
 from sslang.model.recipe import WORDS, Recipe, Word
@@ -32,6 +34,12 @@ class Page:
     signature: str
     body: str
     declared: str
+    group: str = ""  # of a view op: its file
+
+    @property
+    def heading(self) -> str:
+        """What the page stands under in the list of all."""
+        return f"{self.kind}s: {self.group}" if self.group else self.kind
 
     @property
     def summary(self) -> str:
@@ -67,7 +75,7 @@ def pages() -> dict[str, Page]:
 
 def _both(first: Page, second: Page) -> Page:
     body = f"{first.body}\n\n{second.signature}    ({second.kind})\n\n{second.body}"
-    return Page(first.kind, first.signature, body, first.declared)
+    return Page(first.kind, first.signature, body, first.declared, first.group)
 
 
 def _sign(name: str) -> str:
@@ -92,26 +100,20 @@ def _primitive(primitive: Primitive) -> Page:
         if name not in primitive.inputs and isinstance(hint, type):
             part += f": {hint.__name__}"
         if parameter.default is not inspect.Parameter.empty:
-            part += f" = {_shown(parameter.default)}"
+            part += f" = {shown(parameter.default)}"
         parts.append(part)
-    return Page(
-        _KINDS[primitive.kind], f"{primitive.name}({', '.join(parts)})", primitive.doc,
-        _place(primitive),
-    )  # fmt: skip
-
-
-def _shown(default: object) -> str:
-    """A default as the language spells it."""
-    if default is None:
-        return "none"
-    return str(default).lower() if isinstance(default, bool) else str(default)
+    kind, signature = _KINDS[primitive.kind], f"{primitive.name}({', '.join(parts)})"
+    if primitive.kind != "view":
+        return Page(kind, signature, primitive.doc, _place(primitive))
+    body = f"{primitive.doc}\n\n{view_page.facts(primitive)}"
+    return Page(kind, signature, body, _place(primitive), primitive.group)
 
 
 def _word(name: str, model: type[Word]) -> Page:
     fields = model.model_fields
     parts, lines = [], [inspect.getdoc(model) or "", ""]
     for field, info in fields.items():
-        parts.append(field if info.is_required() else f"{field} = {_shown(info.default)}")
+        parts.append(field if info.is_required() else f"{field} = {shown(info.default)}")
         if info.description:
             lines.append(f"  {field}: {info.description}")
     kind = f"word of recipes: {model.role}"

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
@@ -41,6 +42,16 @@ def passes_of(names: str | None) -> tuple[Pass, ...] | None:
         return passes_named(names)
     except ValueError as error:
         raise click.UsageError(f"--passes: {error}") from None
+
+
+def png_path(given: str, option: str) -> Path:
+    """The place of a picture. Raises click.UsageError for what cannot be one."""
+    path = Path(given)
+    if path.suffix.lower() != ".png":
+        raise click.UsageError(f"{option} writes .png")
+    if not path.parent.is_dir():
+        raise click.UsageError(f"{option}: there is no folder `{path.parent}`")
+    return path
 
 
 def share_cores(place: Place | None = None) -> None:

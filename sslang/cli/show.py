@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sslang.cli.shared import as_json, passes_of, passes_option, print_json, reporting
+from sslang.cli.shared import as_json, passes_of, passes_option, png_path, print_json, reporting
 
 if TYPE_CHECKING:
     from sslang.ir.program import Program
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 @click.option("--images", type=click.IntRange(1), default=1000, show_default=True, metavar="N",
               help="How many images the data set has.")  # fmt: skip
 @click.option("--graph", type=click.Path(), help="Write the graph as a picture: .svg or .dot.")
+@click.option("--views", type=click.Path(),
+              help="Write the first images and their views as a picture: .png.")  # fmt: skip
+@click.option("--rows", type=click.IntRange(1), default=8, show_default=True, metavar="N",
+              help="How many images --views shows.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="The seed of the draws of --views.")  # fmt: skip
 @passes_option
 @as_json
 @reporting
@@ -47,12 +53,19 @@ def command(
     communication: bool,
     images: int,
     graph: str | None,
+    views: str | None,
+    rows: int,
+    seed: int,
     passes: str | None,
     json_: bool,
 ) -> None:
     """Show SPEC, with OVERRIDES `name=expression`, as far as --stage compiles it."""
     if graph is not None:
         _picture(_program(spec, recipe, overrides, phase), Path(graph))
+        return
+    if views is not None:
+        path = png_path(views, "--views")
+        _views(_program(spec, recipe, overrides, phase), path, rows, seed, passes_of(passes))
         return
     if communication:
         from sslang.cli.communication import lines_of, messages_of
@@ -148,6 +161,18 @@ def _tree(spec: str) -> str:
         )
         waiting += [(child, depth + 1) for child in reversed(list(node.children()))]
     return "\n".join(lines)
+
+
+def _views(
+    program: Program, path: Path, rows: int, seed: int, passes: tuple[Pass, ...] | None
+) -> None:
+    """Draw the first batch of the spec's data; nothing is trained."""
+    from sslang.train.options import RunOptions
+    from sslang.train.run import prepare
+    from sslang.train.views import write_views
+
+    data, learner = prepare(program, RunOptions(seed=seed, passes=passes))
+    write_views(path, learner, data.train, workers=0, rows=rows)
 
 
 def _picture(program: Program, path: Path) -> None:

@@ -108,7 +108,7 @@ class ViewDraw:
 
 def is_augmentation(op: str) -> bool:
     """Whether an op of views is computed by a class of kornia."""
-    return PRIMITIVES[op].lowering.startswith("sslang.emit.augmentations.")
+    return PRIMITIVES[op].is_augmentation
 
 
 def view_draw(node: Node, before: ViewType, parameter: str) -> ViewDraw:

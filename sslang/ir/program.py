@@ -91,6 +91,7 @@ class Program:
     spans: Mapping[str, Span]  # where each field of the recipe and each declaration stands
     used: frozenset[str]  # declarations of the file that this recipe reaches
     drops: Mapping[Span, bool] = field(default_factory=dict)  # settings of drop_path: do they drop?
+    views: Mapping[str, str] = field(default_factory=dict)  # declared, by name: nodes of the step
     later: tuple[Program, ...] = ()  # of the first phase: those that follow
 
     @property

@@ -154,8 +154,18 @@ class Primitive:
         return inspect.getdoc(self.rule) or ""
 
     @property
+    def is_augmentation(self) -> bool:
+        """Whether a class of kornia computes the op, by numbers of its own generator."""
+        return self.lowering.startswith("sslang.emit.augmentations.")
+
+    @property
+    def required(self) -> list[str]:
+        """The names of the settings that have no default."""
+        return [p.name for p in self.settings if p.default is inspect.Parameter.empty]
+
+    @property
     def needs_arguments(self) -> bool:
-        return any(p.default is inspect.Parameter.empty for p in self.settings)
+        return bool(self.required)
 
 
 _INPUTS = (TensorType, ViewType, Type, TensorType | None)

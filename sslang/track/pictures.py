@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves, and what the network is shown."""
+"""Pictures of a run: its curves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ from sslang.track.metrics import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from PIL import Image
-    from torch import Tensor
 
 _SMOOTHING_SHARE = 0.02
-_TEXT_HEIGHT = 16
-_GAP = 2
 
 
 def loss_curve(
@@ -46,35 +42,6 @@ def loss_curve(
     write_atomic(path, buffer.getvalue())
 
 
-def contact_sheet(
-    views: Sequence[Tensor], path: Path, *, names: Sequence[str], images: int = 8
-) -> None:
-    """Draw the first `images` images of each view, a row a view, as a PNG.
-
-    Each of `views` is float [B, 3, H, W] with values in 0..1 (others are cut off); sizes may
-    differ between views ([V, B, 3, H, W] will do). `names` stand above the rows. Small images
-    are enlarged by a whole factor to at least 96 pixels, large ones reduced to at most 224.
-    Raises OSError.
-    """
-    from PIL import Image, ImageDraw, ImageFont
-
-    assert len(views) == len(names) > 0, "one name a view"
-    strips = [_strip(view[:images]) for view in views]
-    width = max(strip.width for strip in strips) + 2 * _GAP
-    height = sum(strip.height + _TEXT_HEIGHT + 2 * _GAP for strip in strips) + _GAP
-    sheet = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=12)
-    top = _GAP
-    for strip, name in zip(strips, names, strict=True):
-        draw.text((_GAP, top), name, fill="black", font=font)
-        sheet.paste(strip, (_GAP, top + _TEXT_HEIGHT))
-        top += strip.height + _TEXT_HEIGHT + 2 * _GAP
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG")
-    write_atomic(path, buffer.getvalue())
-
-
 def _draw(axes: Axes, name: str, points: list[tuple[int, float]]) -> None:
     steps = [step for step, _ in points]
     values = [value if math.isfinite(value) else math.nan for _, value in points]
@@ -95,21 +62,3 @@ def _running_mean(values: list[float], window: int) -> list[float]:
         finite = [v for v in values[max(0, end - window) : end] if math.isfinite(v)]
         smooth.append(sum(finite) / len(finite) if finite else math.nan)
     return smooth
-
-
-def _strip(images: Tensor) -> Image.Image:
-    from PIL import Image
-
-    pixels = (images.detach().float().clamp(0, 1) * 255).round().byte().cpu()
-    tiles = [Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()) for image in pixels]
-    height, width = pixels.shape[-2:]
-    if height < 96:
-        factor = math.ceil(96 / height)
-        size, method = (width * factor, height * factor), Image.Resampling.NEAREST
-    else:
-        share = min(1.0, 224 / height)
-        size, method = (round(width * share), round(height * share)), Image.Resampling.LANCZOS
-    strip = Image.new("RGB", (len(tiles) * (size[0] + _GAP) - _GAP, size[1]), "white")
-    for number, tile in enumerate(tiles):
-        strip.paste(tile.resize(size, method), (number * (size[0] + _GAP), 0))
-    return strip

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from sslang.data.batches import Batch
+from sslang.data.source import Source
 from sslang.emit.printed import printed
 from sslang.ir.graph import APPLY
 from sslang.ir.picture import graph_svg
@@ -16,12 +15,11 @@ from sslang.ir.program import NetPlan
 from sslang.ir.text import graph_text
 from sslang.track.export import export_encoder
 from sslang.track.files import write_atomic
-from sslang.track.pictures import contact_sheet, loss_curve
+from sslang.track.pictures import loss_curve
 from sslang.track.recorder import Recorder
 from sslang.track.run_folder import RunFolder
+from sslang.train import views
 from sslang.train.learner import Learner
-
-_SHOWN = 16  # images on the sheet of views; a draw does not depend on how many there are
 
 
 def write_specs(folder: RunFolder, recorder: Recorder) -> None:
@@ -62,25 +60,18 @@ def generated(learner: Learner) -> str:
 
 
 def write_views(
-    folder: RunFolder, recorder: Recorder, learner: Learner, batch: Batch, phase: str
+    folder: RunFolder,
+    recorder: Recorder,
+    learner: Learner,
+    source: Source,
+    phase: str,
+    *,
+    workers: int,
 ) -> None:
     """A sheet of the first images under every view, as the first step sees them."""
-    views = learner.views(batch.pixels[:_SHOWN], batch.sizes[:_SHOWN])
     path = folder.artifacts / _of_phase("views.png", phase)
-    contact_sheet([_shown(v) for v in views], path, names=list(learner.method.view_code.views))
+    views.write_views(path, learner, source, workers=workers)
     recorder.artifact(path)
-
-
-def _shown(view: Tensor) -> Tensor:
-    """Values of a view moved into 0..1 where they lie outside, and its channels made three."""
-    view = view[:_SHOWN].float().cpu()
-    if view.min() < 0 or view.max() > 1:
-        low, high = view.amin((0, 2, 3), keepdim=True), view.amax((0, 2, 3), keepdim=True)
-        view = (view - low) / (high - low).clamp_min(1e-6)
-    if view.shape[1] == 1:
-        return view.expand(-1, 3, -1, -1)
-    missing = 3 - view.shape[1]
-    return view if not missing else torch.cat([view, view[:, :1].expand(-1, missing, -1, -1)], 1)
 
 
 def write_curve(folder: RunFolder, recorder: Recorder, title: str) -> None:

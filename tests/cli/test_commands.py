@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from sslang.cli.main import main
+from sslang.track.sheets import GAP, LINE
 from tests.conftest import ROOT, TINY
 
 SIMCLR = str(ROOT / "specs/simclr.ssl")
@@ -107,6 +110,23 @@ def test_show_draws_the_graph(tmp_path: Path) -> None:
     assert call("show", SIMCLR, "--graph", str(tmp_path / "graph.gif")).exit_code == 2
 
 
+def test_show_draws_the_views(tmp_path: Path) -> None:
+    path = tmp_path / "views.png"
+    assert call("show", SIMCLR, *TINY["simclr"], "--views", str(path), "--rows", "3").exit_code == 0
+    with Image.open(path) as sheet:
+        assert sheet.height == 2 * LINE + 2 * GAP + 3 * (32 + GAP)
+        first = np.asarray(sheet)
+    again = tmp_path / "again.png"
+    call("show", SIMCLR, *TINY["simclr"], "--views", str(again), "--rows", "3", "--seed", "1")
+    with Image.open(again) as sheet:
+        assert sheet.size == first.shape[1::-1]
+        assert not np.array_equal(np.asarray(sheet), first)
+    for wrong in ("views.jpg", "nowhere/views.png"):
+        result = call("show", SIMCLR, "--views", str(tmp_path / wrong))
+        assert result.exit_code == 2
+        assert "--views" in result.output
+
+
 def test_doc_explains_every_name_it_lists() -> None:
     pages = json.loads(call("doc", "--json").stdout)
     assert {"info_nce", "color_jitter", "knn", "cosine", "laptop", "ema", "@"} <= pages.keys()
@@ -155,7 +175,10 @@ def test_completion_is_printed(shell: str) -> None:
     assert "_SSLANG_COMPLETE" in call("completion", shell).output
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "specs/simclr.ssl"], ["doc", "ema"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["check", "specs/simclr.ssl"], ["doc"], ["doc", "ema"], ["doc", "rotation"]],
+)
 def test_front_commands_never_import_torch(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom sslang.cli.main import main\n"

@@ -4,11 +4,10 @@ import math
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from sslang.track.metrics import Row
-from sslang.track.pictures import contact_sheet, loss_curve
+from sslang.track.pictures import loss_curve
 
 
 def test_loss_curve_is_a_picture_with_a_curve(tmp_path: Path) -> None:
@@ -25,20 +24,3 @@ def test_loss_curve_is_a_picture_with_a_curve(tmp_path: Path) -> None:
 def test_a_run_without_metrics_has_an_empty_picture(tmp_path: Path) -> None:
     loss_curve([], tmp_path / "loss.png", title="simclr")
     assert (tmp_path / "loss.png").exists()
-
-
-def test_contact_sheet_shows_the_images(tmp_path: Path) -> None:
-    red = torch.zeros(12, 3, 32, 32)
-    red[:, 0] = 1.5
-    path = tmp_path / "views.png"
-    contact_sheet([red, torch.zeros(12, 3, 224, 224)], path, names=["query", "key"], images=4)
-    with Image.open(path) as image:
-        assert image.size == (4 * 224 + 3 * 2 + 4, 96 + 224 + 2 * 20 + 2)
-        assert image.getpixel((10, 40)) == (255, 0, 0)
-        assert image.getpixel((10, 200)) == (0, 0, 0)
-
-
-def test_one_tensor_of_views(tmp_path: Path) -> None:
-    contact_sheet(list(torch.full((2, 3, 3, 8, 8), 0.5)), tmp_path / "v.png", names=["a", "b"])
-    with Image.open(tmp_path / "v.png") as image:
-        assert image.size[0] == 3 * 96 + 2 * 2 + 4

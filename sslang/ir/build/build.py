@@ -137,6 +137,7 @@ def _program(
         spans=dict(places(part.resolved, part.recipe, part.contexts)),
         used=frozenset(_used(part)),
         drops=graphs.training.drops,
+        views=graphs.views,
     )
 
 

@@ -112,6 +112,7 @@ class Context:
     records: dict[str, Mapping[str, TensorType]] = field(default_factory=dict)  # of applications
     kept: dict[str, tuple[str, ...]] = field(default_factory=dict)  # masks, a member each
     drops: dict[Span, bool] = field(default_factory=dict)  # settings of `drop_path`: do they drop?
+    views: dict[str, str] = field(default_factory=dict)  # those declared, as a spec names them
     nets: dict[str, BuiltNet] = field(default_factory=dict)
     branches: dict[str, Branch] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
@@ -287,6 +288,12 @@ class Context:
 
     def graph(self, outputs: Mapping[str, str], writes: Mapping[str, Write]) -> Graph:
         """The graph of what the outputs and writes need, its nodes called by their titles."""
+        return self.titled(outputs, writes)[0]
+
+    def titled(
+        self, outputs: Mapping[str, str], writes: Mapping[str, Write]
+    ) -> tuple[Graph, Mapping[str, str]]:
+        """`graph`, and what it calls each node that it has."""
         made = Graph(tuple(self.nodes), outputs, writes).pruned()
         taken: dict[str, int] = {}
         names: dict[str, str] = {}
@@ -296,7 +303,7 @@ class Context:
             names[node.name] = fresh(self.hints.get(node.name, node.op), taken)
         for node in entitled:
             names[node.name] = fresh(self.titles[node.name][1], taken)
-        return made.renamed(names)
+        return made.renamed(names), names
 
 
 def fresh(hint: str, taken: dict[str, int]) -> str:

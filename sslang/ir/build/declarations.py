@@ -135,9 +135,19 @@ def _view(ctx: Context, entry: Entry, scope: Scope) -> Any:
                  entry.value.span, hint=hint, fix=fix)  # fmt: skip
     keys = _keys(ctx, entry, scope)
     if keys is None:
-        return chains.view(ctx, entry.name, value, entry.span, start)
-    views = tuple(chains.view(ctx, f"{entry.name}_{key}", value, entry.span, start) for key in keys)
+        return _declared(ctx, entry.name, chains.view(ctx, entry.name, value, entry.span, start))
+    views = tuple(
+        _declared(ctx, f"{entry.name}[{key}]",
+                  chains.view(ctx, f"{entry.name}_{key}", value, entry.span, start))
+        for key in keys
+    )  # fmt: skip
     return Family(views, views)
+
+
+def _declared(ctx: Context, written: str, view: View) -> View:
+    """Return the view, which is then known by the name that a spec writes."""
+    ctx.views[written] = view.node
+    return view
 
 
 def _keys(ctx: Context, entry: Entry, scope: Scope) -> tuple[int, ...] | None:

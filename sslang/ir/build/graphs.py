@@ -28,6 +28,7 @@ class Graphs:
     features: Graph | None
     nets: Mapping[str, BuiltNet]
     averages: tuple[AveragePlan, ...]
+    views: Mapping[str, str]  # of the step
 
     def serve(self, resolved: Resolved, crop: float) -> bool:
         """Whether a phase, under another recipe of the same file, would have the same graphs.
@@ -67,7 +68,17 @@ def graphs_of(resolved: Resolved, crop: float) -> Graphs:
             outputs["embedding"] = embedding
     nets = _nets(training, evaluation)
     averages = tuple(_averages(training, evaluation, nets))
-    return Graphs(training, evaluation, training.graph(outputs, writes), features, nets, averages)
+    step, names = training.titled(outputs, writes)
+    return Graphs(
+        training, evaluation, step, features, nets, averages, _declared_views(training, names)
+    )
+
+
+def _declared_views(ctx: Context, names: Mapping[str, str]) -> dict[str, str]:
+    """The views that the step needs, in the order of the file; a node called as `names` says."""
+    order = list(ctx.resolved.namespace.entries)
+    written = sorted(ctx.views, key=lambda view: order.index(view.partition("[")[0]))
+    return {view: names[ctx.views[view]] for view in written if ctx.views[view] in names}
 
 
 def _nets(training: Context, evaluation: Context) -> dict[str, BuiltNet]:

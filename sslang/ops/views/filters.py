@@ -55,7 +55,8 @@ def _edge(border: str) -> str:
            evaluation="sure")  # fmt: skip
 def box_blur(x: ViewType, kernel: int = 3, border: Edge = "reflect") -> ViewType:
     """Blur by the mean over a window of kernel x kernel pixels."""
-    odd(kernel, sized(x, "box_blur").size if border == "reflect" else None)
+    size = sized(x, "box_blur").size
+    odd(kernel, size if border == "reflect" else None)
     return x
 
 
@@ -97,7 +98,8 @@ def motion_blur(
             raise Misfit(f"the kernel is {end:g}; it must be odd, and 3 or more", code="E309")
     within("angle", about_zero(angle), -360, 360)
     within("direction", about_zero(direction), -1, 1)
-    odd(int(ends(kernel)[1]), sized(x, "motion_blur").size if border == "reflect" else None)
+    size = sized(x, "motion_blur").size
+    odd(int(ends(kernel)[1]), size if border == "reflect" else None)
     return x
 
 
