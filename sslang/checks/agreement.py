@@ -2,8 +2,9 @@
 
 The views of an image should come to agree. So a loss is compared with itself, the rows of one
 side exchanged among the images: the same rows, so that nothing differs but who stands beside
-whom. And where a loss is a plain function of its embeddings, without cut and without state, it is
-compared with itself on constant rows, which training would find if they cost less.
+whom. Where a view mixes images, it is compared with itself on mixtures of other shares and partners
+than it reads. And where a loss is a plain function of its embeddings, without cut and without
+state, it is compared with itself on constant rows, which training would find if they cost less.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def embeddings(program: Program) -> Iterator[Diagnostic]:
 
 
 def agreement(program: Program, found: Structure) -> Iterator[Diagnostic]:
-    """E441 where views that agree cost more, E447 where it does not matter whether they do, E440
-    where constant rows cost less than others."""
+    """E441 where views that agree cost more, E447 where it does not matter whether they do, E451
+    where it does not fit how images were mixed, E440 where constant rows cost less than others."""
     if found.outcome not in ("note", "undecided"):
         return
     if _compares_within(program):
@@ -68,6 +69,11 @@ def agreement(program: Program, found: Structure) -> Iterator[Diagnostic]:
         hint = "a term that draws two views together is missing, or its positive is not of the "
         hint += "same image"
         yield Diagnostic("E447", message, place, hint=hint)
+    elif figures.outcome in _MIXTURES:
+        other, hint = _MIXTURES[figures.outcome]
+        message = f"the loss is {_shown(figures.one)} on mixtures as they are drawn, and "
+        message += f"{_shown(figures.other)} {other}"
+        yield Diagnostic("E451", message, place, hint=hint)
     elif figures.outcome == "constant" and not assumed(program):
         message = f"a constant embedding has the loss {_shown(figures.one)}, and a spread one "
         hint = "look for a sign or an axis in the term that should spread rows: variance, "
@@ -75,7 +81,23 @@ def agreement(program: Program, found: Structure) -> Iterator[Diagnostic]:
                          hint=hint + "uniformity, negatives")  # fmt: skip
 
 
-Outcome = Literal["punished", "unmoved", "indifferent", "constant", "sound", "not computed"]
+_MIXTURES: Mapping[str, tuple[str, str]] = {
+    "exchanged": (
+        "with the shares of an image and its partner exchanged",
+        "`weight` is the partner's share: what is of the own row counts `1 - weight`",
+    ),
+    "unshared": (
+        "with the shares of an image and its partner exchanged: chance alone",
+        "weigh what is of the own row by `1 - weight`, and what is of the partner's by `weight`",
+    ),
+    "unmatched": (
+        "with other partners: chance alone",
+        "`partner` counts the rows of the batch: take with it what stands at that row",
+    ),
+}
+
+Outcome = Literal["punished", "unmoved", "indifferent", "exchanged", "unshared", "unmatched",
+                  "constant", "sound", "not computed"]  # fmt: skip
 
 
 @record(frozen=True)
@@ -131,6 +153,8 @@ def _remembered(keyed: _Keyed) -> Figures:
 def _computed(keyed: _Keyed) -> Figures:
     try:
         found = _pairing(keyed.machine)
+        if found.outcome == "sound":
+            found = _mixing(keyed.machine)
         if found.outcome == "sound" and keyed.plain:
             return _constant(keyed.machine)
     except NotComputed:
@@ -207,6 +231,44 @@ def _crossing(machine: Machine, agreed: float, apart: float) -> Figures:
     crossed = machine.loss(Tables(apart="view"))
     moved = abs(crossed - agreed) > CLEAR * abs(apart - agreed)
     return Figures("sound" if moved or machine.learns_by_view else "unmoved", agreed, crossed)
+
+
+def _mixing(machine: Machine) -> Figures:
+    """Whether mixtures cost less than others that the loss takes for them, whatever the tables."""
+    mixtures = machine.mixtures.values()
+    if any(m.weight or (m.partner and m.varies) for m in mixtures):
+        drawn, exchanged = _beside(machine, "exchanged")
+        if all(a - b > CLEAR * max(abs(a), abs(b)) for a, b in zip(drawn, exchanged, strict=True)):
+            return Figures("exchanged", _mean(drawn), _mean(exchanged))
+        if _chance(drawn, exchanged):
+            return Figures("unshared", _mean(drawn), _mean(exchanged))
+    if any(m.partner for m in mixtures):
+        drawn, strangers = _beside(machine, "strangers")
+        if _chance(drawn, strangers):
+            return Figures("unmatched", _mean(drawn), _mean(strangers))
+    return Figures("sound")
+
+
+def _beside(
+    machine: Machine, mixed: Literal["exchanged", "strangers"]
+) -> tuple[list[float], list[float]]:
+    """Losses on mixtures as drawn, and on others; one of each where that decides."""
+    drawn, other = [], []
+    for seed in range(PAIRS):
+        drawn.append(machine.loss(Tables(seed)))
+        other.append(machine.loss(Tables(seed, mixed=mixed)))
+        if not seed and other[0] - drawn[0] > REWARDED * max(abs(drawn[0]), abs(other[0])):
+            break
+    return drawn, other
+
+
+def _chance(lower: list[float], higher: list[float]) -> bool:
+    """Whether the losses that should be the higher ones are so by chance alone."""
+    return sum(a >= b for a, b in zip(lower, higher, strict=True)) >= UNREWARDED
+
+
+def _mean(losses: list[float]) -> float:
+    return sum(losses) / len(losses)
 
 
 def _equal(one: float, other: float) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
-from sslang.checks.content import content_of
+from sslang.checks.content import DRAWN, content_of
 from sslang.checks.gradient import is_frozen
 from sslang.checks.joined import unjoined
 from sslang.checks.selected import covers
@@ -70,7 +70,7 @@ def structure(program: Program) -> Structure:
     content = frozenset[str]().union(*(finder.content[t] for t in terms))
     if content & {"labels"} and Rows.OTHER in rows:
         return Structure("pass", "collapses to classes, by design")
-    if content - {"index"} or (content and Rows.OTHER not in rows):
+    if content - {"index", DRAWN} or (content and Rows.OTHER not in rows):
         return Structure("pass", f"the target is content: {', '.join(sorted(content))}")
     if Rows.OTHER in rows:
         return Structure("undecided", "its terms compare rows")
@@ -128,6 +128,8 @@ class _Finder:
             moving = [i for i in node.references if self.rows[i] != Rows.NONE]
             if node.op in _REDUCING and len(moving) == 2 and self._is_of_draws(moving[1]):
                 moving = moving[:1]  # the mask of a `where`, which says nothing of rows
+            if node.op == "multiply":
+                moving = [i for i in moving if not self._is_weight(i)] or moving
             linear = node.op in _LINEAR and (node.op not in _REDUCING or len(moving) == 1)
             if (linear and moving) or (node.op in _SCALED and len(moving) == 1):
                 waiting.extend(moving)
@@ -239,6 +241,11 @@ class _Finder:
 
     def _is_of_draws(self, name: str) -> bool:
         return not any(n.op in (APPLY, INPUT, READ, LATCH) for n in self._tensors([name]))
+
+    def _is_weight(self, name: str) -> bool:
+        """Whether this is a number a row that was drawn, by which something counts."""
+        type_ = self.by_name[name].type
+        return isinstance(type_, TensorType) and type_.rank < 2 and self._is_of_draws(name)
 
     def _is_mask(self, name: str) -> bool:
         type_ = self.by_name[name].type

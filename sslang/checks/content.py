@@ -1,8 +1,8 @@
 """Content analysis: what of the data a value carries beside embeddings that are trained.
 
-A target made of pixels, labels or the place of an image in the data set cannot be brought to a
-constant by training. What a net makes of such things is no content if the net is trained, for it
-can learn to leave them out.
+A target made of pixels, labels, the place of an image in the data set or what an op of a view drew
+(by how much an image was turned) cannot be brought to a constant by training. What a net makes of
+such things is no content if the net is trained, for it can learn to leave them out.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 
-from sslang.ir.graph import APPLY, INPUT, READ, Graph
+from sslang.ir.graph import APPLY, DRAW, INPUT, READ, Graph, Node
 from sslang.ir.program import Program
+from sslang.ops import PRIMITIVES
+from sslang.ops.traits import MixesRows
 from sslang.types import ViewType
 
 PIXELS = "pixels"
 FIXED = "what an untrained net gives"
+DRAWN = "what an op of a view drew"
 _INPUTS = {"label": "labels", "index": "index"}
 
 
 def content_of(program: Program, untrained: Container[str]) -> dict[str, frozenset[str]]:
-    """Of each node of the step: `pixels`, `labels`, `index`, or what an untrained net gives."""
+    """Of each node of the step: `pixels`, `labels`, `index`, what an op of a view drew, or what an
+    untrained net gives."""
     graph = program.step
     trained = {n.name for n in graph.nodes if n.op == APPLY and n.setting("net") not in untrained}
     users = _users(graph)
@@ -30,6 +34,8 @@ def content_of(program: Program, untrained: Container[str]) -> dict[str, frozens
             sources[PIXELS].append(node.name)
         elif node.op == INPUT:
             sources[_INPUTS[node.setting("name")]].append(node.name)
+        elif _tells(node):
+            sources[DRAWN].append(node.name)
     applied = {n.name for n in graph.nodes if n.op == APPLY}
     found: dict[str, set[str]] = {node.name: set() for node in graph.nodes}
     for content, begin in sources.items():
@@ -42,6 +48,19 @@ def content_of(program: Program, untrained: Container[str]) -> dict[str, frozens
     for name in _carried(made, users, trained):
         found[name].add(FIXED)
     return {name: frozenset(content) for name, content in found.items()}
+
+
+def _tells(node: Node) -> bool:
+    """Whether this is a number that a view was made by and shows, as the angle that it was turned.
+
+    What says who was mixed in tells embeddings apart, which are compared.
+    """
+    number = node.setting("number") if node.op == DRAW else None
+    return (
+        number is not None
+        and number.name != "applied"
+        and not PRIMITIVES[number.op.op].has(MixesRows)
+    )
 
 
 def _users(graph: Graph) -> Mapping[str, list[str]]:

@@ -1,7 +1,8 @@
 """A loss computed on small tables: what nets give is drawn, and the rest of the graph is run.
 
 Every net and every average gives of an image the same row of a random table, whatever its view;
-so all sides of a comparison agree, unless each is given the rows of other images. Sizes are made
+so all sides of a comparison agree, unless each is given the rows of other images. Of a view that
+mixes images they are mixed alike, where the loss reads with whom or by which shares. Sizes are made
 small: a number above `KEPT` among the sizes of what is drawn becomes one below 32, everywhere.
 """
 
@@ -19,6 +20,7 @@ from sslang.ir.graph import (
     APPLY,
     DRAW,
     FIELD,
+    IMAGE,
     INPUT,
     LATCH,
     PERMUTE,
@@ -27,9 +29,12 @@ from sslang.ir.graph import (
     WEIGHT,
     Graph,
     Node,
+    OpNumber,
 )
 from sslang.ir.program import Program, StatePlan
+from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import ends_of
+from sslang.ops.traits import MixesRows
 from sslang.records import record
 from sslang.types import Dim, Size, TensorType, ViewType
 
@@ -69,13 +74,31 @@ class Tables:
 
     `apart`: each net, member and bank has the rows of other images than all others, or each `view`,
     so that all that is computed from one view has the rows of the same images. `constant`: nets
-    give one row for all images. `scale` is the deviation of an entry.
+    give one row for all images. In mixtures, while the loss reads what was drawn, an image and its
+    partner have each other's shares (`exchanged`), or its partners are other images (`strangers`).
+    `scale` is the deviation of an entry.
     """
 
     seed: int = 0
     apart: Literal["", "member", "view"] = ""
     constant: bool = False
+    mixed: Literal["", "exchanged", "strangers"] = ""
     scale: float = 1.0
+
+
+@record(frozen=True)
+class Mixture:
+    """The draws of an op of a view that mixes images; None where the loss does not read them."""
+
+    op: Node
+    partner: Node | None
+    weight: Node | None
+
+    @property
+    def varies(self) -> bool:
+        """Whether images have shares of their own."""
+        shares = self.op.setting("weight")
+        return self.op.op != "patch_mix" and (shares is None or shares.low < shares.high)
 
 
 @dataclass
@@ -95,6 +118,8 @@ class Machine:
         self.place = {node.name: at for at, node in enumerate(self.nodes)}
         self.small = _small(self.nodes, self.plans)
         self.own = frozenset(_at_their_images(self.nodes))
+        self.mixtures = _mixtures(self.nodes)
+        self.mixed: dict[tuple[str, int], tuple[Mixture, ...]] = {}
         self.dims = {"batch": ROWS, "dataset": IMAGES, "classes": CLASSES}
         for plan in self.program.states:  # a queue that begins empty has its name for a size
             if plan.kind == "queue":
@@ -112,7 +137,7 @@ class Machine:
         """What the numbers depend on: equal for programs that differ in large sizes alone."""
         return tuple(
             (n.op, tuple([self.place.get(i, i) if isinstance(i, str) else i for i in n.inputs]),
-             self._settings(n), self._begun(n))
+             self._settings(n), self._begun(n), self._mixed_by(n))
             for n in self.nodes
         )  # fmt: skip
 
@@ -127,6 +152,17 @@ class Machine:
         plan = self.plans[node.setting("state")] if node.op == READ else None
         begun = (plan.kind, plan.initialiser) if plan is not None else None
         return begun, tuple(map(self._size, node.type.shape))
+
+    def _mixed_by(self, node: Node) -> object:
+        """By which draws the members of what a net gives are mixed."""
+        if not self.mixtures or node.op not in (APPLY, FIELD):
+            return None
+        of = self._shape(node)[0] // ROWS
+        return tuple(
+            (at, m.op.op, *(d and self.place[d.name] for d in (m.partner, m.weight)))
+            for at in range(of)
+            for m in self._mixtures_of(node, at, of)
+        )
 
     def loss(self, tables: Tables) -> float:
         """The loss on these tables; NotComputed where it is none or no number."""
@@ -204,6 +240,8 @@ class Machine:
             if tables.apart:
                 key = self._side(node, at, shape[0] // ROWS, tables)
                 rows = np.roll(rows, places.setdefault(key, len(places)), axis=0)
+            for mixture in self._mixtures_of(node, at, shape[0] // ROWS):
+                rows = self._mixture(mixture, rows, tables)
             rows = rows.reshape(ROWS, *(1 for _ in shape[1:-1]), shape[-1])
             members.append(np.broadcast_to(rows, (ROWS, *shape[1:])))
         inner = self._drawn("places", shape[1:], tables) if len(shape) > 2 else 0.0
@@ -212,11 +250,72 @@ class Machine:
     def _side(self, node: Node, at: int, of: int, tables: Tables) -> object:
         """What has the rows of images of its own, where sides are apart: of a net's rows the batch
         `at`, of so many."""
-        if tables.apart == "member":
-            return node.name, at
+        return (node.name, at) if tables.apart == "member" else self._views_of(node, at, of)
+
+    def _views_of(self, node: Node, at: int, of: int) -> frozenset[str]:
+        """The views that a net's rows, the batch `at` of so many, are computed from."""
         by_name = self.program.step.by_name
         net = by_name[node.references[0]] if node.op == FIELD else node
         return side_of(by_name, node, at * net.setting("views") // of)
+
+    def _mixtures_of(self, node: Node, at: int, of: int) -> tuple[Mixture, ...]:
+        """The ops that mix the images of the view that these rows are of, the first one first."""
+        if not self.mixtures:
+            return ()
+        if (node.name, at) not in self.mixed:
+            views = self._views_of(node, at, of)
+            self.mixed[node.name, at] = self._on_the_way(*views) if len(views) == 1 else ()
+        return self.mixed[node.name, at]
+
+    def _on_the_way(self, view: str) -> tuple[Mixture, ...]:
+        by_name = self.program.step.by_name
+        found: list[Mixture] = []
+        node = by_name[view]
+        while node.op != IMAGE:
+            if node.setting("site") in self.mixtures:
+                found.insert(0, self.mixtures[node.setting("site")])
+            node = by_name[node.references[0]]
+        return tuple(found)
+
+    def _mixture(self, mixture: Mixture, rows: Array, tables: Tables) -> Array:
+        """The rows of mixed images, by the numbers that the loss reads; others are drawn here."""
+        import numpy as np
+
+        partner: Array
+        weight: Array
+        read = mixture.partner or mixture.weight
+        assert read is not None
+        shape = self._shape(read)
+        partner, weight = (
+            self._draw(node, tables) if node is not None
+            else self._of_mixing(mixture.op, name, self._random(
+                kind, f"{name} of {self._name(read)}", shape, tables, ROWS))
+            for name, kind, node in (("partner", "integers", mixture.partner),
+                                     ("weight", "uniform", mixture.weight))
+        )  # fmt: skip
+        if tables.mixed == "strangers":
+            partner = self._of_mixing(mixture.op, "partner", np.roll(partner, 7, axis=0))
+        if len(shape) > 1:
+            shares = np.roll(weight, 1, axis=-1) if tables.mixed == "exchanged" else weight
+            return np.asarray((shares[..., None] * rows[partner]).sum(1))
+        share = (1 - weight if tables.mixed == "exchanged" else weight)[:, None]
+        return np.asarray((1 - share) * rows + share * rows[partner])
+
+    @staticmethod
+    def _of_mixing(op: Node, name: str, drawn: Array) -> Array:
+        """What an op that mixes images may draw: shares within its range, and of several partners
+        the image itself for the first, and shares that add up to 1."""
+        import numpy as np
+
+        match name, drawn.ndim:
+            case "weight", 1 if op.setting("weight") is not None:
+                low, high = op.setting("weight").low, op.setting("weight").high
+                return np.asarray(low + (high - low) * drawn)
+            case "weight", 2:
+                return np.asarray(drawn / drawn.sum(-1, keepdims=True))
+            case "partner", 2:
+                return np.concatenate([np.arange(len(drawn))[:, None], drawn[:, 1:]], axis=1)
+        return drawn
 
     def _side_of_bank(self, name: str, tables: Tables) -> object:
         step = self.program.step
@@ -251,7 +350,11 @@ class Machine:
     def _draw(self, node: Node, tables: Tables) -> Array:
         shape, kind = self._shape(node), node.setting("kind")
         below = self._size(node.setting("below")) if kind == "integers" else 0
-        return self._random(kind, self._name(node), shape, tables, below)
+        drawn = self._random(kind, self._name(node), shape, tables, below)
+        if node.setting("site") not in self.mixtures:
+            return drawn
+        number = node.setting("number")
+        return self._of_mixing(number.op, number.name, drawn)
 
     def _name(self, node: Node) -> str:
         """What is drawn for a node goes by its place, as `key` does, and not by its name."""
@@ -298,6 +401,8 @@ class Machine:
                 return slice(self._plain(start), self._plain(stop), step)
             case tuple():
                 return tuple(self._plain(v) for v in value)
+            case OpNumber():
+                return value.op.op, value.name, str(value.op.setting("weight"))
             case bool():
                 return value
             case int():
@@ -333,6 +438,23 @@ def _small(nodes: tuple[Node, ...], plans: Mapping[str, StatePlan]) -> dict[int,
     shapes += [plans[n.setting("state")].shape for n in nodes if n.op in (READ, LATCH)]
     large = sorted({s for shape in shapes for s in shape if isinstance(s, int) and s > KEPT})
     return {s: min(SMALLEST + at, LARGEST) for at, s in enumerate(large)}
+
+
+def _mixtures(nodes: tuple[Node, ...]) -> dict[str, Mixture]:
+    """By their sites the ops of views that mix images and of which the loss reads a number."""
+    read: dict[str, dict[str, Node]] = {}
+    ops: dict[str, Node] = {}
+    for node in nodes:
+        number = node.setting("number") if node.op == DRAW else None
+        if number is None or not PRIMITIVES[number.op.op].has(MixesRows):
+            continue
+        if number.name in ("partner", "weight"):
+            read.setdefault(node.setting("site"), {})[number.name] = node
+            ops[node.setting("site")] = number.op
+    return {
+        site: Mixture(ops[site], found.get("partner"), found.get("weight"))
+        for site, found in read.items()
+    }
 
 
 def _at_their_images(nodes: tuple[Node, ...]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from sslang.model.resolve import load
 from tests.conftest import ROOT, SPECS
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.ssl"))
-NUMBERS = {"E440", "E441", "E447", "E410"}
+NUMBERS = {"E440", "E441", "E447", "E451", "E410"}
 
 
 def _built(source: Source, recipe: str | None = None) -> Program:
@@ -89,6 +89,54 @@ def vicreg(*changes: tuple[str, str]) -> str:
 ])  # fmt: skip
 def test_a_broken_term_is_named(old: str, new: str, code: str) -> None:
     assert codes(vicreg((old, new))) == {code}
+
+
+def imix(loss: str, op: str = "mixup(share)") -> str:
+    text = (ROOT / "examples" / "imix.ssl").read_text(encoding="utf-8")
+    body = text.partition("loss     = ")[0]
+    assert "| mixup(share)\n" in body
+    body = body.replace("mixup(share)", op)
+    return f"{body}loss = {loss}\nfeatures = f(b)\nrecipe default : laptop {{ hidden = 256 }}\n"
+
+
+OWN, PARTNERS = "take(scores, arange(batch))", "take(scores, a.partner)"
+RIGHT = f"-(1 - a.weight) * {OWN} - a.weight * {PARTNERS}"
+
+
+@pytest.mark.parametrize(("loss", "found"), [
+    (RIGHT, set()),
+    (f"-a.weight * {OWN} - (1 - a.weight) * {PARTNERS}", {"E451"}),
+    (f"-{OWN} - {PARTNERS}", {"E451"}),
+    (RIGHT.replace("a.partner", "roll(a.partner, 1)"), {"E451"}),
+    (f"-(1 - a.weight) * {OWN} + a.weight * {PARTNERS}", {"E451"}),
+    (f"(1 - a.weight) * {OWN} + a.weight * {PARTNERS}", {"E441"}),
+])  # fmt: skip
+def test_a_loss_that_does_not_fit_how_images_were_mixed_is_named(
+    loss: str, found: set[str]
+) -> None:
+    assert codes(imix(loss)) == found
+
+
+@pytest.mark.parametrize("op", ["cutmix", "patch_mix(20)", "mixup @ 0.5", "mixup(0.3..0.4)"])
+def test_every_way_to_mix_two_images_is_mixed_in_the_tables(op: str) -> None:
+    assert codes(imix(RIGHT, op)) == set()
+    made = machine(imix(RIGHT, op))
+    for seed in range(3):
+        as_drawn = made.loss(Tables(seed))
+        assert made.loss(Tables(seed, mixed="exchanged")) > 1.2 * as_drawn
+        assert made.loss(Tables(seed, mixed="strangers")) > 1.3 * as_drawn
+
+
+def test_a_mosaic_is_four_images_in_the_tables() -> None:
+    loss = "-sum(a.weight[:, j] * take(scores, a.partner[:, {}]) for j in 0..3)"
+    assert codes(imix(loss.format("j"), "mosaic")) == set()
+    assert codes(imix(loss.format("3 - j"), "mosaic")) == {"E451"}
+
+
+def test_what_no_loss_reads_of_a_mixture_is_an_augmentation() -> None:
+    made = machine(imix(f"-{OWN}"))
+    assert not made.mixtures
+    assert made.loss(Tables()) == made.loss(Tables(mixed="exchanged"))
 
 
 def test_a_reason_silences_what_numbers_say_of_collapse() -> None:

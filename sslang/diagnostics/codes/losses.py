@@ -201,6 +201,31 @@ loss = cross_entropy(g(f(a)) / 0.1, stop_grad(softmax((t - center) / 0.04)))
         ),
     ),
     Code(
+        "E451",
+        "mixture mistaken",
+        "A view mixes each image with a partner, and the loss was computed on small random tables "
+        "in the place of what nets give, mixed by the partners and shares that it reads. It is no "
+        "lower than where others were mixed: with the shares of image and partner exchanged, or "
+        "with other partners. `weight` is the partner's share, not the image's own, which is "
+        "lambda in the papers: `1 - weight` stands beside what is of the own row, and `weight` "
+        "beside what is of the row `partner`.",
+        "warning",
+        Example(
+            """\
+view m = a | mixup
+z = (f | g | l2_normalize)([m, b])
+p = log_softmax(z[m] @ z[b].T / 0.2)
+loss = -m.weight * take(p, arange(batch)) - (1 - m.weight) * take(p, m.partner)
+""",
+            """\
+view m = a | mixup
+z = (f | g | l2_normalize)([m, b])
+p = log_softmax(z[m] @ z[b].T / 0.2)
+loss = -(1 - m.weight) * take(p, arange(batch)) - m.weight * take(p, m.partner)
+""",
+        ),
+    ),
+    Code(
         "E449",
         "places of another grid",
         "A matrix of zeros and ones picks places of one view's grid and is multiplied with the "
