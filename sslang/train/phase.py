@@ -207,7 +207,7 @@ class Phase:
         data = {**self.folder.record().data, self.program.phase: self.data.train.digest}
         self.folder.update(data=data)
         write_listings(self.folder, self.program.phase, self.data)
-with self._batches(0) as batches:
+        with self._batches(0) as batches:
             batch = next(batches)
         expect_declared_values(self.learner.method, batch.pixels, batch.sizes)
         artifacts.write_views(
