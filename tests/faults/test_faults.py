@@ -14,7 +14,8 @@ from sslang.bench.faults.__main__ import main, table
 from sslang.bench.faults.bench import Bench, Row, SkippedError
 from sslang.bench.faults.faults import FAULTS
 
-QUICK = ("kill-0", "nan")
+# Killed and damaged runs are tried quickly in train/test_run.py and train/test_checkpoint.py.
+QUICK = ("nan",)
 # Exit codes; of the faults that are not listed any but those of a traceback would do.
 CODES = {
     "kill": "-9", "sigterm": "75", "sigusr1": "75", "ctrl-c": "130", "nan": "1", "full": "1",

@@ -182,9 +182,9 @@ def stopping(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
 @pytest.mark.parametrize(
     ("phase", "step", "how"),
     [
-        pytest.param("finetune", 3, "crash", marks=pytest.mark.slow),
-        ("finetune", 5, "signal"),
-        ("distill", 2, "crash"),
+        ("finetune", 3, "crash"),
+        pytest.param("finetune", 5, "signal", marks=pytest.mark.slow),
+        pytest.param("distill", 2, "crash", marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupted_phase_resumes_to_the_same_bits(
