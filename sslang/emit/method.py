@@ -27,7 +27,7 @@ from sslang.emit.states import (
     size_of,
 )
 from sslang.emit.variants import first_step, has_latches, later_step
-from sslang.emit.view_draws import Drawing, Key, is_augmentation
+from sslang.emit.view_draws import Drawing, is_augmentation
 from sslang.ir.graph import FUSED, Graph
 from sslang.ir.program import Program, StatePlan
 from sslang.ops import PRIMITIVES
@@ -150,12 +150,13 @@ class Method(nn.Module):
         step, device = int(clock.step), first.device
         rows = len(first) // self._patches(code)
         found: dict[str, Tensor] = {}
+        drawing = self.drawing(step, rows)
         for parameter, name in code.inputs:
             if name not in inputs:
                 raise ValueError(f"the step reads `{name}`: pass {name}= for each image")
             found[parameter] = inputs[name].to(device)
         for draw in code.values:
-            drawn = torch.from_numpy(drawn_value(draw, self.key, step, rows, self.dims))
+            drawn = torch.from_numpy(drawn_value(draw, drawing, self.dims))
             dtype = first.dtype if drawn.is_floating_point() else drawn.dtype
             found[draw.parameter] = drawn.to(device, dtype, non_blocking=True)
         for parameter, site in code.permutations:
@@ -319,19 +320,18 @@ def _due(plan: StatePlan, clock: Clock) -> bool:
     return int(clock.step) % max(1, round(plan.every.steps(clock.epoch))) == 0
 
 
-def drawn_value(
-    draw: ValueDraw, key: Key, step: int, rows: int, dims: Mapping[str, int]
-) -> NDArray[Any]:
-    """A draw of a batch of `rows` images: [rows, *shape] of `per = row`, else [*shape]."""
+def drawn_value(draw: ValueDraw, drawing: Drawing, dims: Mapping[str, int]) -> NDArray[Any]:
+    """A draw of a step on a batch of B images: [B, *shape] of `per = row`, else [*shape]."""
     if draw.number is not None:
-        return Drawing(key, step, rows).number(*draw.number)
-    below = 1 if draw.below is None else size_of(draw.below, {**dims, "batch": rows})
+        return drawing.number(*draw.number)
+    key, batch = drawing.key(draw.site), drawing.batch
+    below = 1 if draw.below is None else size_of(draw.below, {**dims, "batch": batch})
     count = int(np.prod(draw.shape)) if draw.shape else 1
-    rows, step = (rows if draw.per == "row" else 1), (0 if draw.per == "run" else step)
+    rows, step = (batch if draw.per == "row" else 1), (0 if draw.per == "run" else drawing.step)
     shape = (rows, *draw.shape) if draw.per == "row" else draw.shape
     if draw.kind == "normal":
-        return draws.normal(key(draw.site), step, rows, count).reshape(shape)
-    drawn = draws.uniform(key(draw.site), step, rows, count)
+        return draws.normal(key, step, rows, count).reshape(shape)
+    drawn = draws.uniform(key, step, rows, count)
     if draw.kind == "uniform":
         return drawn.reshape(shape)
     return np.floor(drawn * below).astype(np.int64).reshape(shape)

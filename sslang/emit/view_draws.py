@@ -138,7 +138,8 @@ class Drawing:
     batch: int
 
     def __post_init__(self) -> None:
-        self._masks: dict[object, NDArray[np.float64]] = {}
+        self._sources: dict[str, Source] = {}
+        self._uniforms: dict[object, NDArray[np.float64]] = {}
 
     @property
     def every_row(self) -> Indices:
@@ -175,8 +176,7 @@ class Drawing:
         at = _patches_of(rows, draw.before.patches)
         applied = np.flatnonzero(self.applied(draw)[at])
         form = draw.form
-        source = draw.source(self.key, self.step, self.batch)
-        numbers = form.numbers(source, at[applied])
+        numbers = form.numbers(self._source(draw), at[applied])
         partners = form.partners(numbers) if len(applied) else None
         if partners is not None:
             place = np.full(self.batch, -1)
@@ -212,8 +212,7 @@ class Drawing:
         number = PRIMITIVES[draw.op].numbers[name]
         rows = np.flatnonzero(applied)
         if is_augmentation(draw.op):
-            source = draw.source(self.key, self.step, self.batch)
-            values = draw.form.numbers(source, rows)[number.read].numpy()
+            values = draw.form.numbers(self._source(draw), rows)[number.read].numpy()
         else:
             u = self.uniform(draw, np.arange(self.batch))[rows]
             values = _function(number.read)(u, **_full(draw.op, draw.settings))
@@ -235,10 +234,16 @@ class Drawing:
         if len(mixed) == 0:
             return mixed
         form = draw.form
-        numbers = form.numbers(draw.source(self.key, self.step, self.batch), mixed)
+        numbers = form.numbers(self._source(draw), mixed)
         partners = form.partners(numbers)
         assert partners is not None, f"`{draw.op}` mixes rows"
         return partners.ravel()
+
+    def _source(self, draw: ViewDraw) -> Source:
+        """Where the numbers of an op come from, with those of the batch that were drawn before."""
+        if draw.site not in self._sources:
+            self._sources[draw.site] = draw.source(self.key, self.step, self.batch)
+        return self._sources[draw.site]
 
     def _chosen(self, draw: ViewDraw) -> Mask:
         """Which rows, [batch * patches], all the choices that the op stands in fall on."""
@@ -251,10 +256,10 @@ class Drawing:
         return found
 
     def _uniform(self, site: str, count: int) -> NDArray[np.float64]:
-        if (site, count) not in self._masks:
+        if (site, count) not in self._uniforms:
             drawn = draws.uniform(self.key(site), self.step, self.batch, count)
-            self._masks[site, count] = drawn
-        return self._masks[site, count]
+            self._uniforms[site, count] = drawn
+        return self._uniforms[site, count]
 
 
 def _patches_of(rows: Indices, patches: int) -> Indices:

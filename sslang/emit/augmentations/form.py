@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -40,13 +40,21 @@ class Source:
     """Where the numbers of one op in one step come from.
 
     `key` gives the key of a stream by its site. `shape` is that of the images of the whole batch,
-    [B, C, H, W], where B counts patches.
+    [B, C, H, W], where B counts patches. What is drawn for the whole batch is kept in `drawn`, for
+    each micro-batch takes its rows of it.
     """
 
     key: Key
     site: str
     step: int
     shape: tuple[int, int, int, int]
+    drawn: dict[object, Numbers] = field(default_factory=dict)
+
+    def once(self, what: object, draw: Callable[[], Numbers]) -> Numbers:
+        """Return numbers of the whole batch, drawn the first time that they are asked for."""
+        if what not in self.drawn:
+            self.drawn[what] = draw()
+        return self.drawn[what]
 
     def seed(self) -> int:
         """Return the seed of kornia's generator for the whole batch."""
@@ -103,7 +111,8 @@ class Form:
     def numbers(self, source: Source, rows: Indices) -> Numbers:
         """Return the numbers of some rows of the batch."""
         taken = torch.from_numpy(rows)
-        return {name: value[taken] for name, value in self.all_numbers(source).items()}
+        whole = source.once("numbers", lambda: self.all_numbers(source))
+        return {name: value[taken] for name, value in whole.items()}
 
     def all_numbers(self, source: Source) -> Numbers:
         """Return the numbers of the whole batch, by kornia's own generator."""

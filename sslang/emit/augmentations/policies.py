@@ -7,6 +7,7 @@ choice are applied together; with `per = step` there is one choice, which is kor
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ class Policy(Form):
         found: Numbers = {CHOSEN: torch.from_numpy(chosen)}
         taken = torch.from_numpy(rows)
         for slot, child in sorted({(s, int(c)) for row in chosen for s, c in enumerate(row)}):
-            for name, value in self._of_child(source, slot, child).items():
+            drawn = source.once((slot, child), partial(self._of_child, source, slot, child))
+            for name, value in drawn.items():
                 found[f"{slot}/{child}/{name}"] = value[taken]
         return found
 

@@ -126,6 +126,7 @@ class _Run:
         self.start, self.rows, self.batch = sum(counts[:rank]), counts[rank], sum(counts)
         self.part = self._part(self.start, self.rows)
         self.permuted: dict[str, tuple[Tensor, Sizes, NDArray[np.int64]]] = {}
+        self.drawing = step.method.drawing(int(clock.step), self.batch)
         self.mixed = self._all_images()
         self.fetched = self._fetch()
 
@@ -302,7 +303,7 @@ class _Run:
         Where images are mixed with others, those are made too, by their own draws.
         """
         code = stage.views
-        drawing = self.method.drawing(int(self.clock.step), self.batch)
+        drawing = self.drawing
         pixels, sizes, own = self._images(stage, part)
         rows = drawing.closure(code.draws, own)
         if len(rows) > len(own):
@@ -381,7 +382,7 @@ class _Run:
         for parameter, name in code.inputs:
             found[parameter] = self.images.inputs[name].to(self.device)[mine]
         for draw in code.values:
-            number = drawn_value(draw, method.key, step, self.batch, method.dims)
+            number = drawn_value(draw, self.drawing, method.dims)
             if draw.per == "row" and not draw.whole:
                 number = number[at]
             drawn = torch.from_numpy(np.ascontiguousarray(number))
