@@ -200,7 +200,7 @@ def thin_plate_spline(
                "interpolation": "resample", "border": "padding_mode"},
     combined=lambda s: {"kernel_size": both(elastic_kernel(s)),
                         "alpha": both(s["alpha"] / s["image_size"])},
-    form="fields.Fields",
+    form="fields.Elastic",
 )  # fmt: skip
 def elastic_transform(
     x: ViewType,
