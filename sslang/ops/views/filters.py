@@ -64,8 +64,8 @@ def box_blur(x: ViewType, kernel: int = 3, border: Edge = "reflect") -> ViewType
 @kornia_op("RandomMedianBlur", arguments={"kernel": ("kernel_size", both)}, evaluation="sure")
 def median_blur(x: ViewType, kernel: int = 3) -> ViewType:
     """Take the median over a window of kernel x kernel pixels."""
-    odd(kernel)
-    return sized(x, "median_blur")
+    odd(kernel, sized(x, "median_blur").size, "reflect")
+    return x
 
 
 @kornia_op(
