@@ -7,6 +7,7 @@ own, of (seed, phase, step, site, r), and does not depend on the batch's size ei
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from sslang.emit.augmentations.form import Form, Indices, Numbers, Source, seeded
 
@@ -31,6 +32,19 @@ class Fields(Form):
                 torch.Size((1, *source.shape[1:]))
             )
         return found
+
+
+class Elastic(Fields):
+    """Elastic deformation, of which a row has the same bits by itself and among others.
+
+    It blurs one plane a row, and torch rounds the blur of a single plane in another way.
+    """
+
+    def apply(self, x: Tensor, numbers: Numbers) -> Tensor:
+        if len(x) > 1:
+            return super().apply(x, numbers)
+        twice = {name: torch.cat([value, value]) for name, value in numbers.items()}
+        return super().apply(torch.cat([x, x]), twice)[:1]
 
 
 class Rain(Fields):

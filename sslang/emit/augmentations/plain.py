@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sslang.emit.augmentations.form import Form, Numbers, Source
+from sslang.ops.views.inputs import ends
 
 
 class Plain(Form):
@@ -20,7 +21,10 @@ class OfTensors(Form):
     """An op whose class takes tensors in the place of tuples of numbers."""
 
     def build(self, kind: type[nn.Module], given: Mapping[str, Any]) -> nn.Module:
-        as_tensors = {k: torch.tensor(v) if isinstance(v, tuple) else v for k, v in given.items()}
+        as_tensors = {
+            name: torch.tensor(value, dtype=torch.float32) if isinstance(value, tuple) else value
+            for name, value in given.items()
+        }
         return super().build(kind, as_tensors)
 
 
@@ -28,7 +32,7 @@ class QuarterTurns(Form):
     """Rotation by quarter turns, each whole number equally likely; kornia rounds a uniform one."""
 
     def all_numbers(self, source: Source) -> Numbers:
-        low, high = self.settings["times"]
+        low, high = ends(self.settings["times"])
         u = source.uniform(1)[:, 0]
         times = low + np.floor((u[:1].repeat(len(u)) if self.per_step else u) * (high - low + 1))
         return {"times": torch.from_numpy(times).to(torch.float32)}

@@ -16,6 +16,7 @@ from sslang.ops.views.inputs import (
     rgb,
     shown,
     sized,
+    spread,
     unit,
     within,
 )  # fmt: skip
@@ -111,6 +112,7 @@ def color_jiggle(
     torchvision's way, which the papers use. A number d stands for 1 - d..1 + d, of the hue for
     -d..d turns. The order is drawn for each image.
     """
+    spread(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
     within("brightness", about_one(brightness), 0, 2)
     at_least("contrast", about_one(contrast)[0], 0)
     at_least("saturation", about_one(saturation)[0], 0)
@@ -127,6 +129,7 @@ def brightness(x: ViewType, amount: Amount, clip: bool = True, per: Per = "image
 
     Without `clip` the result leaves 0..1.
     """
+    spread(amount=amount)
     within("amount", about_one(amount), 0, 2)
     shown(x, "brightness")
     return x if clip else replace(x, unit=False)
@@ -141,6 +144,7 @@ def contrast(x: ViewType, amount: Amount, clip: bool = True, per: Per = "image")
     So kornia's op makes images darker or brighter, too; the contrast of `color_jitter` keeps the
     mean. Without `clip` the result leaves 0..1.
     """
+    spread(amount=amount)
     at_least("amount", about_one(amount)[0], 0)
     shown(x, "contrast")
     return x if clip else replace(x, unit=False)
@@ -154,6 +158,7 @@ def saturation(x: ViewType, amount: Amount, per: Per = "image") -> ViewType:
 
     A number d stands for 1 - d..1 + d.
     """
+    spread(amount=amount)
     at_least("amount", about_one(amount)[0], 0)
     return coloured(x, "saturation")
 
@@ -163,6 +168,7 @@ def saturation(x: ViewType, amount: Amount, per: Per = "image") -> ViewType:
 )  # fmt: skip
 def hue(x: ViewType, amount: Amount, per: Per = "image") -> ViewType:
     """Turn the hue of HSV by a share of the circle uniform in `amount`; a number d is -d..d."""
+    spread(amount=amount)
     within("amount", about_zero(amount), -0.5, 0.5)
     return coloured(x, "hue")
 
@@ -202,7 +208,7 @@ def clahe(x: ViewType, clip: Amount = 40.0, grid: int = 8, per: Per = "image") -
     at_least("clip", ends(clip)[0], 0)
     size = shown(x, "clahe").size
     if grid < 1 or (size is not None and size < 2 * grid):
-        raise Misfit(f"a grid of {grid} does not suit images of {size}",
+        raise Misfit(f"`grid` is {grid}; so many tiles do not suit images of {size}",
                      "each tile has at least 2 pixels a side", "E309")  # fmt: skip
     return x
 
@@ -223,6 +229,8 @@ def posterize(x: ViewType, bits: int | Interval, per: Per = "image") -> ViewType
     between, for kornia rounds a uniform number.
     """
     within("bits", ends(bits), 0, 8)
+    if any(end != int(end) for end in ends(bits)):
+        raise Misfit("`bits` are whole numbers", code="E309")
     return shown(x, "posterize")
 
 
@@ -277,6 +285,7 @@ def rgb_shift(
     x: ViewType, red: Amount = 0.5, green: Amount = 0.5, blue: Amount = 0.5, per: Per = "image"
 ) -> ViewType:
     """Add a number to each channel, uniform in a range, or in -d..d of a number d; then clip."""
+    spread(red=red, green=green, blue=blue)
     for name, value in (("red", red), ("green", green), ("blue", blue)):
         within(name, about_zero(value), -1, 1)
     return coloured(x, "rgb_shift")

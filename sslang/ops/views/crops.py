@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from sslang.ops.declare import Misfit, kornia_op, view_op
-from sslang.ops.views.inputs import Sampling, both, positive, sized, unit
+from sslang.ops.views.inputs import Sampling, both, positive, sampled, sized, unit
 from sslang.types import Interval, ViewType
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -124,25 +124,33 @@ def resize(
 
     `antialias` blurs before an image is made smaller. Images that still differ in size are resized
     by `resize_and_crop` or `random_resized_crop`.
+
+    Bicubic interpolation overshoots at edges: its result leaves 0..1.
     """
-    sized(x, "resize")
-    return replace(x, size=positive(size, "the size of the image"))
+    x = sampled(x, "resize", interpolation)
+    return replace(x, size=positive(size, "`size`"))
 
 
 @kornia_op("LongestMaxSize", arguments={"size": "max_size", "interpolation": "resample"},
            fixed={"align_corners": False}, evaluation="keep")  # fmt: skip
 def longest_max_size(x: ViewType, size: int, interpolation: Sampling = "bilinear") -> ViewType:
-    """Resize images so that the longer side is `size`; of square images as `resize`."""
-    sized(x, "longest_max_size")
-    return replace(x, size=positive(size, "the size of the image"))
+    """Resize images so that the longer side is `size`; of square images as `resize`.
+
+    Bicubic interpolation overshoots at edges: its result leaves 0..1.
+    """
+    x = sampled(x, "longest_max_size", interpolation)
+    return replace(x, size=positive(size, "`size`"))
 
 
 @kornia_op("SmallestMaxSize", arguments={"size": "max_size", "interpolation": "resample"},
            fixed={"align_corners": False}, evaluation="keep")  # fmt: skip
 def smallest_max_size(x: ViewType, size: int, interpolation: Sampling = "bilinear") -> ViewType:
-    """Resize images so that the shorter side is `size`; of square images as `resize`."""
-    sized(x, "smallest_max_size")
-    return replace(x, size=positive(size, "the size of the image"))
+    """Resize images so that the shorter side is `size`; of square images as `resize`.
+
+    Bicubic interpolation overshoots at edges: its result leaves 0..1.
+    """
+    x = sampled(x, "smallest_max_size", interpolation)
+    return replace(x, size=positive(size, "`size`"))
 
 
 @kornia_op("PadTo", evaluation="keep",
@@ -161,10 +169,11 @@ def pad_to(
     inner = sized(x, "pad_to").size
     assert inner is not None
     if size < inner:
-        raise Misfit(f"pad_to({size}) cannot hold images of {inner}", code="E309")
+        raise Misfit(f"`size` is {size}; that cannot hold images of {inner}", code="E309")
     if border == "reflect" and size >= 2 * inner:
-        raise Misfit(f"an image of {inner} reflected once is no wider than {2 * inner - 1}",
+        widest = 2 * inner - 1
+        raise Misfit(f"`size` is {size}; an image of {inner} reflected once is {widest} wide",
                      code="E309")  # fmt: skip
     if border == "constant" and not 0 <= value <= 1:
         x = replace(x, unit=False)
-    return replace(x, size=positive(size, "the size of the padded image"))
+    return replace(x, size=positive(size, "`size`"))

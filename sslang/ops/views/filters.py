@@ -7,6 +7,7 @@ from sslang.ops.views.inputs import (
     Amount,
     Per,
     about_zero,
+    at_least,
     both,
     coloured,
     ends,
@@ -14,6 +15,7 @@ from sslang.ops.views.inputs import (
     shown,
     sized,
     sizes_of_kernel,
+    spread,
     within,
 )  # fmt: skip
 from sslang.types import Interval, ViewType
@@ -55,15 +57,14 @@ def _edge(border: str) -> str:
            evaluation="sure")  # fmt: skip
 def box_blur(x: ViewType, kernel: int = 3, border: Edge = "reflect") -> ViewType:
     """Blur by the mean over a window of kernel x kernel pixels."""
-    size = sized(x, "box_blur").size
-    odd(kernel, size if border == "reflect" else None)
+    odd(kernel, sized(x, "box_blur").size, border)
     return x
 
 
 @kornia_op("RandomMedianBlur", arguments={"kernel": ("kernel_size", both)}, evaluation="sure")
 def median_blur(x: ViewType, kernel: int = 3) -> ViewType:
     """Take the median over a window of kernel x kernel pixels."""
-    odd(kernel, sized(x, "median_blur").size)
+    odd(kernel, sized(x, "median_blur").size, "reflect")
     return x
 
 
@@ -94,12 +95,12 @@ def motion_blur(
     d for -d..d.
     """
     for end in ends(kernel):
-        if end != int(end) or end < 3 or end % 2 == 0:
-            raise Misfit(f"the kernel is {end:g}; it must be odd, and 3 or more", code="E309")
+        if end != int(end):
+            raise Misfit(f"`kernel` is {end:g}; it must be a whole number", code="E309")
+        odd(int(end), sized(x, "motion_blur").size, border, 3)
+    spread(angle=angle, direction=direction)
     within("angle", about_zero(angle), -360, 360)
     within("direction", about_zero(direction), -1, 1)
-    size = sized(x, "motion_blur").size
-    odd(int(ends(kernel)[1]), size if border == "reflect" else None)
     return x
 
 
@@ -110,8 +111,7 @@ def sharpness(x: ViewType, factor: Amount, per: Per = "image") -> ViewType:
 
     A number or a range. (Of a number n, kornia alone draws 0..n.)
     """
-    if ends(factor)[0] < 0:
-        raise Misfit(f"`factor` is {ends(factor)[0]:g}; it must be 0 or more", code="E309")
+    at_least("factor", ends(factor)[0], 0)
     size = shown(x, "sharpness").size
     if size is not None and size < 3:
         raise Misfit("`sharpness` needs images of 3 pixels a side", code="E309")

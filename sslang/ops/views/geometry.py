@@ -9,12 +9,16 @@ from sslang.ops.views.inputs import (
     Per,
     Sampling,
     about_zero,
+    above_zero,
     both,
     elastic_kernel,
     ends,
     if_given,
+    odd,
     pair,
+    sampled,
     sized,
+    spread,
     within,
 )  # fmt: skip
 from sslang.types import Interval, ViewType
@@ -51,9 +55,12 @@ def rotation(
     """Rotate about the middle by a uniform angle; black comes in at the corners.
 
     `degrees` is a range, or a number d for -d..d.
+
+    Bicubic interpolation overshoots at edges: its result leaves 0..1.
     """
+    spread(degrees=degrees)
     within("degrees", about_zero(degrees), -360, 360)
-    return sized(x, "rotation")
+    return sampled(x, "rotation", interpolation)
 
 
 @kornia_op("RandomRotation90", arguments={"times": ("times", ends)}, form="plain.QuarterTurns",
@@ -98,15 +105,18 @@ def affine(
 
     `degrees` and `shear` (horizontal, in degrees) are ranges, or a number d for -d..d; `translate`
     is how far at most in shares of the image, one number or [x, y]; `scale` a range of factors.
+
+    Bicubic interpolation overshoots at edges: its result leaves 0..1.
     """
+    spread(degrees=degrees, shear=shear)
     within("degrees", about_zero(degrees), -360, 360)
     if translate is not None:
         within("translate", pair(translate), 0, 1)
-    if scale is not None and not scale.low > 0:
-        raise Misfit(f"scale = {scale}: a factor is positive", code="E309")
+    if scale is not None:
+        above_zero("scale", scale.low)
     if shear is not None:
         within("shear", about_zero(shear), -89, 89)
-    return sized(x, "affine")
+    return sampled(x, "affine", interpolation)
 
 
 @kornia_op(
@@ -125,12 +135,16 @@ def shear(
     border: Border = "zeros",
     per: Per = "image",
 ) -> ViewType:
-    """Shear about the middle; each angle is a range in degrees, or a number d for -d..d."""
+    """Shear about the middle; each angle is a range in degrees, or a number d for -d..d.
+
+    Bicubic interpolation overshoots at edges: its result leaves 0..1.
+    """
+    spread(horizontal=horizontal, vertical=vertical)
     if about_zero(horizontal) == about_zero(vertical) == (0.0, 0.0):
         raise Misfit("`shear` needs an angle: horizontal or vertical", code="E309")
     within("horizontal", about_zero(horizontal), -89, 89)
     within("vertical", about_zero(vertical), -89, 89)
-    return sized(x, "shear")
+    return sampled(x, "shear", interpolation)
 
 
 @kornia_op(
@@ -149,13 +163,17 @@ def translate(
     border: Border = "zeros",
     per: Per = "image",
 ) -> ViewType:
-    """Move the image by a share of its side, a range or a number d for -d..d."""
+    """Move the image by a share of its side, a range or a number d for -d..d.
+
+    Bicubic interpolation overshoots at edges: its result leaves 0..1.
+    """
+    spread(horizontal=horizontal, vertical=vertical)
     if horizontal is None and vertical is None:
         raise Misfit("`translate` needs a share: horizontal or vertical", code="E309")
     for name, value in (("horizontal", horizontal), ("vertical", vertical)):
         if value is not None:
             within(name, about_zero(value), -1, 1)
-    return sized(x, "translate")
+    return sampled(x, "translate", interpolation)
 
 
 @kornia_op(
@@ -175,9 +193,11 @@ def perspective(
 
     A corner moves by up to `distortion` of half a side: inwards (`basic`), or to any side
     (`area_preserving`).
+
+    Bicubic interpolation overshoots at edges: its result leaves 0..1.
     """
     within("distortion", (distortion, distortion), 0, 1)
-    return sized(x, "perspective")
+    return sampled(x, "perspective", interpolation)
 
 
 @kornia_op("RandomThinPlateSpline", arguments={"border": "padding_mode"},
@@ -200,7 +220,7 @@ def thin_plate_spline(
                "interpolation": "resample", "border": "padding_mode"},
     combined=lambda s: {"kernel_size": both(elastic_kernel(s)),
                         "alpha": both(s["alpha"] / s["image_size"])},
-    form="fields.Fields",
+    form="fields.Elastic",
 )  # fmt: skip
 def elastic_transform(
     x: ViewType,
@@ -216,12 +236,13 @@ def elastic_transform(
     Uniform noise in -1..1 is blurred with `sigma` pixels and multiplied by `alpha`: units and
     defaults are torchvision's, so that a shift of 1 before the blur is alpha / 2 pixels. `kernel`
     is the odd size of the blur, by default 8 sigma + 1.
+
+    Bicubic interpolation overshoots at edges: its result leaves 0..1.
     """
-    if sigma <= 0:
-        raise Misfit(f"sigma = {sigma}: it must be positive", code="E309")
-    if kernel is not None and (kernel < 1 or kernel % 2 == 0):
-        raise Misfit(f"the kernel is {kernel}; it must be odd and positive", code="E309")
-    return sized(x, "elastic_transform")
+    above_zero("sigma", sigma)
+    if kernel is not None:
+        odd(kernel)
+    return sampled(x, "elastic_transform", interpolation)
 
 
 @kornia_op(
@@ -244,6 +265,5 @@ def fisheye(
     """
     within("center_x", ends(center_x), -1, 1)
     within("center_y", ends(center_y), -1, 1)
-    if gamma.low <= 0:
-        raise Misfit(f"gamma = {gamma}: it must be positive", code="E309")
+    above_zero("gamma", gamma.low)
     return sized(x, "fisheye")

@@ -1,6 +1,7 @@
 """What ops of views ask of the images they are given, and of their settings."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from sslang.ops.declare import Misfit
@@ -112,12 +113,34 @@ def at_least(name: str, value: float, least: float) -> None:
         raise Misfit(f"`{name}` is {value:g}; it must be {least:g} or more", code="E309")
 
 
-def odd(kernel: int, size: int | None = None) -> None:
-    """Raise a Misfit for a window that is even, or too large for images of `size` reflected."""
-    if kernel < 1 or kernel % 2 == 0:
-        raise Misfit(f"the kernel is {kernel}; it must be odd and positive", code="E309")
-    if size is not None and kernel // 2 >= size:
-        raise Misfit(f"a kernel of {kernel} is too large for images of {size}", code="E309")
+def spread(**amounts: Amount | None) -> None:
+    """Raise a Misfit for a number that stands for a range about another and is negative."""
+    for name, amount in amounts.items():
+        if isinstance(amount, int | float) and amount < 0:
+            raise Misfit(f"`{name}` is {amount:g}; a number that stands for a range to both sides "
+                         "must be 0 or more", "a range has both ends: -2..3", "E309",
+            )  # fmt: skip
+
+
+def above_zero(name: str, value: float) -> None:
+    """Raise a Misfit for a number that is not positive."""
+    if value <= 0:
+        raise Misfit(f"`{name}` is {value:g}; it must be positive", code="E309")
+
+
+def odd(kernel: int, size: int | None = None, border: str = "zeros", least: int = 1) -> None:
+    """Raise a Misfit for a window that is even, or too large for what is beyond the border.
+
+    The image can be reflected once, by a pixel less than its size, or repeated once.
+    """
+    if kernel < least or kernel % 2 == 0:
+        due = "positive" if least == 1 else f"{least} or more"
+        raise Misfit(f"`kernel` is {kernel}; it must be odd and {due}", code="E309")
+    beyond = {"reflect": 1, "circular": 0}.get(border)
+    if size is not None and beyond is not None and kernel // 2 > size - beyond:
+        raise Misfit(f"a `kernel` of {kernel} is too large for images of {size}, `{border}` beyond "
+                     "the border", "a border of `zeros` or `replicate` takes any", "E309",
+        )  # fmt: skip
 
 
 def shown(x: ViewType, op: str, channels: tuple[int, ...] = ()) -> ViewType:
@@ -127,6 +150,11 @@ def shown(x: ViewType, op: str, channels: tuple[int, ...] = ()) -> ViewType:
         counts = " or ".join(map(str, channels))
         raise Misfit(f"`{op}` works on images of {counts} channels; this view is {x}", code="E301")
     return sized(x, op)
+
+
+def sampled(x: ViewType, op: str, interpolation: str) -> ViewType:
+    """Return x, images of one size; with bicubic interpolation values leave 0..1 at edges."""
+    return replace(sized(x, op), unit=x.unit and interpolation != "bicubic")
 
 
 def coloured(x: ViewType, op: str) -> ViewType:

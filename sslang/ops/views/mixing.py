@@ -6,7 +6,7 @@ mixed in, and `m.weight` its share of the image, 0 where the op was not applied.
 
 from sslang.ops.declare import Misfit, Number, kornia_op
 from sslang.ops.traits import MixesRows
-from sslang.ops.views.inputs import Per, ends, sized, whole, within
+from sslang.ops.views.inputs import Per, above_zero, ends, sized, whole, within
 from sslang.types import Interval, ViewType
 
 _PARTNER = Number("partner", "the row of the batch that is mixed in", (), "batch")
@@ -39,8 +39,7 @@ def cutmix(
     The share that is kept is drawn of Beta(beta, beta) and clipped to `keep`; a loss reads
     `m.partner`, `m.weight` (the area that was pasted, as a share) and `m.box` of a view m.
     """
-    if beta <= 0:
-        raise Misfit(f"`beta` is {beta:g}; it must be positive", code="E309")
+    above_zero("beta", beta)
     within("keep", ends(keep), 0, 1)
     if keep.low >= 1:
         raise Misfit("`keep` from 1 on pastes nothing", code="E309")
@@ -61,7 +60,9 @@ def patch_mix(x: ViewType, size: int = 16, per: Per = "image") -> ViewType:
     side = whole(x, "patch_mix").size
     assert side is not None
     if not 1 <= size <= side:
-        raise Misfit(f"a patch of {size} does not fit images of {side}", code="E309")
+        raise Misfit(
+            f"`size` is {size}; a patch of that size does not fit images of {side}", code="E309"
+        )
     return x
 
 
@@ -94,6 +95,6 @@ def jigsaw(x: ViewType, grid: int = 4, per: Per = "image") -> ViewType:
     side = sized(x, "jigsaw").size
     assert side is not None
     if grid < 2 or side % grid:
-        raise Misfit(f"images of {side} cannot be cut into {grid} x {grid} pieces",
+        raise Misfit(f"`grid` is {grid}; images of {side} cannot be cut into so many pieces a side",
                      "the grid is 2 or more and divides the size", "E309")  # fmt: skip
     return x

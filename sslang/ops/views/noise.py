@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from sslang.ops.declare import Misfit, Number, kornia_op
-from sslang.ops.views.inputs import Amount, Per, at_least, ends, shown, sized, within
+from sslang.ops.declare import Number, kornia_op
+from sslang.ops.views.inputs import Amount, Per, above_zero, at_least, ends, shown, sized, within
 from sslang.types import Interval, ViewType
 
 
@@ -54,7 +54,6 @@ def random_erasing(
     `scale` is the range of its area in shares of the image, `ratio` of its height over its width.
     """
     within("scale", ends(scale), 0, 1)
-    if ratio.low <= 0:
-        raise Misfit(f"ratio = {ratio}: it must be positive", code="E309")
+    above_zero("ratio", ratio.low)
     within("value", (value, value), 0, 1)
     return shown(x, "random_erasing")

@@ -7,6 +7,14 @@ from sslang.ops.views.inputs import Per, coloured
 from sslang.types import ViewType
 
 
+def _sharpened(x: ViewType, op: str) -> ViewType:
+    """Return x, RGB images of 3 pixels a side or more, which the sharpness of the lists needs."""
+    size = coloured(x, op).size
+    if size is not None and size < 3:
+        raise Misfit(f"`{op}` needs images of 3 pixels a side", code="E309")
+    return x
+
+
 @kornia_op("auto.RandAugment", form="policies.RandAugment",
            numbers={"chosen": Number("chosen", "the numbers of the ops in the list",
                                     lambda s, x: (s["n"],), 15),
@@ -21,10 +29,10 @@ def rand_augment(x: ViewType, n: int = 2, m: int = 9, per: Per = "image") -> Vie
     the 0.3 of the paper: up to 54 degrees, where PIL's 0.3 are 17.)
     """
     if not 0 < m < 30:
-        raise Misfit(f"the magnitude is {m}; it must lie in 1..29", code="E309")
+        raise Misfit(f"`m` is {m}; the magnitude must lie in 1..29", code="E309")
     if not 1 <= n <= 15:
         raise Misfit(f"`n` is {n}; the list has 15 ops", code="E309")
-    return coloured(x, "rand_augment")
+    return _sharpened(x, "rand_augment")
 
 
 @kornia_op("auto.TrivialAugment", form="policies.TrivialAugment",
@@ -37,7 +45,7 @@ def trivial_augment(x: ViewType, per: Per = "image") -> ViewType:
     sharpness, shear_x, shear_y, translate_x, translate_y. Each image draws its own op; with
     `per = step` all have the same one.
     """
-    return coloured(x, "trivial_augment")
+    return _sharpened(x, "trivial_augment")
 
 
 @kornia_op("auto.AutoAugment", form="policies.AutoAugment",
@@ -52,4 +60,4 @@ def auto_augment(
 
     Each image draws its own pair; with `per = step` all have the same one.
     """
-    return coloured(x, "auto_augment")
+    return _sharpened(x, "auto_augment")

@@ -9,7 +9,7 @@ from sslang.types import ViewType
 
 @view_op("sslang.emit.views.clip_values", evaluation="keep")
 def clip_values(x: ViewType) -> ViewType:
-    """Values clamped to 0..1. Every op of an RGB chain before `normalize` does so by itself."""
+    """Values clamped to 0..1, for what leaves them: noise, bicubic interpolation, `denormalize`."""
     return replace(sized(x, "clip_values"), unit=True)
 
 
@@ -71,5 +71,5 @@ def denormalize(x: ViewType, mean: tuple[float, ...], std: tuple[float, ...]) ->
     if len(mean) != x.channels or len(std) != x.channels:
         raise Misfit(f"denormalize needs a mean and a std for each of {x.channels} channels")
     if min(std) <= 0:
-        raise Misfit("a standard deviation is positive", code="E309")
+        raise Misfit("`std`: a standard deviation is positive", code="E309")
     return replace(sized(x, "denormalize"), unit=False)
