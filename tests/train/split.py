@@ -12,6 +12,7 @@ import torch
 import sslang
 from sslang.emit.sharding import SHARD_BYTES
 from sslang.ir.program import Program
+from sslang.passes import Pass
 from sslang.processes.group import ALONE, Processes
 from sslang.train.learner import Learner
 
@@ -35,11 +36,12 @@ def learn(
     compile_with: str | None = None,
     before_last: Callable[[], None] | None = None,
     shard: int | None = None,
+    passes: tuple[Pass, ...] | None = None,
 ) -> dict[str, Any]:
     """Losses and state after some steps; `batches` are sizes other than the recipe's."""
     learner = Learner(
         program, images=IMAGES, classes=4, dtype=dtype, processes=processes,
-        micro_batch=micro_batch, shard_nets=shard,
+        micro_batch=micro_batch, shard_nets=shard, passes=passes,
         shard_states=SHARD_BYTES if shard is None else 0,
     )  # fmt: skip
     if compile_with is not None:
