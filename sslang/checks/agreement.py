@@ -188,8 +188,8 @@ def kept_in(store: Store) -> Iterator[None]:
 def _code() -> str:
     """Names the code that computes figures; ``""`` where it cannot be read."""
     own = Path(__file__)
-    files = [own, own.with_name("arithmetic.py"), own.with_name("tables.py"),
-             Path(schedules.__file__)]  # fmt: skip
+    others = ("arithmetic.py", "mixtures.py", "tables.py")
+    files = [own, *map(own.with_name, others), Path(schedules.__file__)]
     try:
         return hashlib.sha256(b"".join([file.read_bytes() for file in files])).hexdigest()
     except OSError:

@@ -16,11 +16,11 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from sslang.checks.ancestors import side_of, state_of
+from sslang.checks.mixtures import Mixture, mixtures, on_the_way
 from sslang.ir.graph import (
     APPLY,
     DRAW,
     FIELD,
-    IMAGE,
     INPUT,
     LATCH,
     PERMUTE,
@@ -32,9 +32,7 @@ from sslang.ir.graph import (
     OpNumber,
 )
 from sslang.ir.program import Program, StatePlan
-from sslang.ops import PRIMITIVES
 from sslang.ops.schedules import ends_of
-from sslang.ops.traits import MixesRows
 from sslang.records import record
 from sslang.types import Dim, Size, TensorType, ViewType
 
@@ -86,21 +84,6 @@ class Tables:
     scale: float = 1.0
 
 
-@record(frozen=True)
-class Mixture:
-    """The draws of an op of a view that mixes images; None where the loss does not read them."""
-
-    op: Node
-    partner: Node | None
-    weight: Node | None
-
-    @property
-    def varies(self) -> bool:
-        """Whether images have shares of their own."""
-        shares = self.op.setting("weight")
-        return self.op.op != "patch_mix" and (shares is None or shares.low < shares.high)
-
-
 @dataclass
 class Machine:
     """The loss of one program, with its sizes chosen; NotComputed where it is too long."""
@@ -118,7 +101,7 @@ class Machine:
         self.place = {node.name: at for at, node in enumerate(self.nodes)}
         self.small = _small(self.nodes, self.plans)
         self.own = frozenset(_at_their_images(self.nodes))
-        self.mixtures = _mixtures(self.nodes)
+        self.mixtures = mixtures(self.nodes)
         self.mixed: dict[tuple[str, int], tuple[Mixture, ...]] = {}
         self.dims = {"batch": ROWS, "dataset": IMAGES, "classes": CLASSES}
         for plan in self.program.states:  # a queue that begins empty has its name for a size
@@ -264,18 +247,12 @@ class Machine:
             return ()
         if (node.name, at) not in self.mixed:
             views = self._views_of(node, at, of)
-            self.mixed[node.name, at] = self._on_the_way(*views) if len(views) == 1 else ()
+            found: tuple[Mixture, ...] = ()
+            if len(views) == 1:
+                (view,) = views
+                found = on_the_way(self.program.step.by_name, view, self.mixtures)
+            self.mixed[node.name, at] = found
         return self.mixed[node.name, at]
-
-    def _on_the_way(self, view: str) -> tuple[Mixture, ...]:
-        by_name = self.program.step.by_name
-        found: list[Mixture] = []
-        node = by_name[view]
-        while node.op != IMAGE:
-            if node.setting("site") in self.mixtures:
-                found.insert(0, self.mixtures[node.setting("site")])
-            node = by_name[node.references[0]]
-        return tuple(found)
 
     def _mixture(self, mixture: Mixture, rows: Array, tables: Tables) -> Array:
         """The rows of mixed images, by the numbers that the loss reads; others are drawn here."""
@@ -288,13 +265,13 @@ class Machine:
         shape = self._shape(read)
         partner, weight = (
             self._draw(node, tables) if node is not None
-            else self._of_mixing(mixture.op, name, self._random(
+            else self._of_mixing(mixture, name, self._random(
                 kind, f"{name} of {self._name(read)}", shape, tables, ROWS))
             for name, kind, node in (("partner", "integers", mixture.partner),
                                      ("weight", "uniform", mixture.weight))
         )  # fmt: skip
         if tables.mixed == "strangers":
-            partner = self._of_mixing(mixture.op, "partner", np.roll(partner, 7, axis=0))
+            partner = self._of_mixing(mixture, "partner", np.roll(partner, 7, axis=0))
         if len(shape) > 1:
             shares = np.roll(weight, 1, axis=-1) if tables.mixed == "exchanged" else weight
             return np.asarray((shares[..., None] * rows[partner]).sum(1))
@@ -302,14 +279,14 @@ class Machine:
         return np.asarray((1 - share) * rows + share * rows[partner])
 
     @staticmethod
-    def _of_mixing(op: Node, name: str, drawn: Array) -> Array:
+    def _of_mixing(mixture: Mixture, name: str, drawn: Array) -> Array:
         """What an op that mixes images may draw: shares within its range, and of several partners
         the image itself for the first, and shares that add up to 1."""
         import numpy as np
 
         match name, drawn.ndim:
-            case "weight", 1 if op.setting("weight") is not None:
-                low, high = op.setting("weight").low, op.setting("weight").high
+            case "weight", 1:
+                low, high = mixture.range
                 return np.asarray(low + (high - low) * drawn)
             case "weight", 2:
                 return np.asarray(drawn / drawn.sum(-1, keepdims=True))
@@ -351,10 +328,9 @@ class Machine:
         shape, kind = self._shape(node), node.setting("kind")
         below = self._size(node.setting("below")) if kind == "integers" else 0
         drawn = self._random(kind, self._name(node), shape, tables, below)
-        if node.setting("site") not in self.mixtures:
-            return drawn
-        number = node.setting("number")
-        return self._of_mixing(number.op, number.name, drawn)
+        mixture = self.mixtures.get(node.setting("site"))
+        name = "" if mixture is None else node.setting("number").name
+        return drawn if mixture is None else self._of_mixing(mixture, name, drawn)
 
     def _name(self, node: Node) -> str:
         """What is drawn for a node goes by its place, as `key` does, and not by its name."""
@@ -438,23 +414,6 @@ def _small(nodes: tuple[Node, ...], plans: Mapping[str, StatePlan]) -> dict[int,
     shapes += [plans[n.setting("state")].shape for n in nodes if n.op in (READ, LATCH)]
     large = sorted({s for shape in shapes for s in shape if isinstance(s, int) and s > KEPT})
     return {s: min(SMALLEST + at, LARGEST) for at, s in enumerate(large)}
-
-
-def _mixtures(nodes: tuple[Node, ...]) -> dict[str, Mixture]:
-    """By their sites the ops of views that mix images and of which the loss reads a number."""
-    read: dict[str, dict[str, Node]] = {}
-    ops: dict[str, Node] = {}
-    for node in nodes:
-        number = node.setting("number") if node.op == DRAW else None
-        if number is None or not PRIMITIVES[number.op.op].has(MixesRows):
-            continue
-        if number.name in ("partner", "weight"):
-            read.setdefault(node.setting("site"), {})[number.name] = node
-            ops[node.setting("site")] = number.op
-    return {
-        site: Mixture(ops[site], found.get("partner"), found.get("weight"))
-        for site, found in read.items()
-    }
 
 
 def _at_their_images(nodes: tuple[Node, ...]) -> Iterator[str]:

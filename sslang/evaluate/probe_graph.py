@@ -2,7 +2,8 @@
 
 Every trained net that follows an encoder gives an embedding; what it gives becomes a free table,
 the same for a net and for the averages that follow it. A predictor, which the cut side of the
-loss lacks, lies beyond: it becomes the identity.
+loss lacks, lies beyond: it becomes the identity. Where the loss reads how a view mixed its images,
+the rows of the table are mixed in the same way.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
+from sslang.checks.mixtures import mixtures, on_the_way
 from sslang.ir.graph import (
     APPLY,
     DRAW,
@@ -30,7 +32,7 @@ from sslang.ir.graph import (
 from sslang.ir.program import Program, StatePlan
 from sslang.types import Dim, TensorType, ViewType
 
-TABLE = "table"  # an embedding: settings `table`, `views` (a key a member) and `cut`
+TABLE = "table"  # an embedding: settings `table`, `views` (a key a member), `cut` and `mixed`
 PREDICTOR = "predictor"  # the identity, or a fixed linear map where the widths differ
 
 _CUTS = frozenset(("stop_grad", "argmax", READ, LATCH))
@@ -84,6 +86,8 @@ class _Cutter:
         self.loss = program.step.outputs["loss"]
         self.sources = {copy: source for a in program.averages for copy, source in a.pairs}
         self.predictors = self._predictors()
+        read = mixtures(program.step.nodes)
+        self.mixtures = {k: m for k, m in read.items() if m.partner and m.weight}
 
     def excerpt(self) -> Excerpt:
         kept: dict[str, Node] = {}
@@ -119,10 +123,19 @@ class _Cutter:
         cut = cut or bool(applied.setting("fixed"))
         table = f"{net}.{node.setting('name')}" if node.op == FIELD else net
         views = self._views(applied.name)
+        mixed = tuple(map(self._mixed, views)) if self.mixtures else ()
         if len(views) != members:
-            views = tuple(f"{node.name}/{at}" for at in range(members))
+            views, mixed = tuple(f"{node.name}/{at}" for at in range(members)), ()
+        settings: tuple[tuple[str, object], ...]
         settings = (("table", table), ("views", views), ("cut", cut))
+        if any(mixed):
+            settings += (("mixed", mixed),)
         return replace(node, op=TABLE, inputs=(), settings=settings)
+
+    def _mixed(self, view: str) -> tuple[tuple[str, str], ...]:
+        """The nodes that draw partners and shares, of each op that mixes the images of a view."""
+        found = on_the_way(self.by_name, view, self.mixtures)
+        return tuple((m.partner.name, m.weight.name) for m in found if m.partner and m.weight)
 
     def _views(self, name: str) -> tuple[str, ...]:
         """The views that the members of a value come from, one for each batch of rows."""

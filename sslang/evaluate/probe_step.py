@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sslang.checks.mixtures import mixtures
 from sslang.emit import tensors
 from sslang.emit.states import initial_value
 from sslang.evaluate.probe_graph import PREDICTOR, TABLE, Excerpt
@@ -50,6 +51,7 @@ class Machine:
                 self.states[plan.name] = (0, *self.states[plan.name][1:])
             if plan.kind == "queue":
                 self.dims[plan.name] = self.states[plan.name][0]
+        self.mixtures = mixtures(excerpt.nodes)
         self.tables = {n.setting("table"): self._row(n) for n in excerpt.nodes if n.op == TABLE}
 
     # --- what a step takes ---------------------------------------------------------------
@@ -107,9 +109,14 @@ class Machine:
         shape = tuple(self._size(s) for s in node.type.shape)
         if node.setting("kind") == "normal":
             return _normal(shape, generator)
+        mixture = self.mixtures.get(node.setting("site"))
         if node.setting("kind") == "uniform":
-            return torch.rand(shape, generator=generator, dtype=DTYPE)
-        return torch.randint(self._size(node.setting("below")), shape, generator=generator)
+            drawn = torch.rand(shape, generator=generator, dtype=DTYPE)
+            return drawn if mixture is None else _shares(drawn, *mixture.range)
+        drawn = torch.randint(self._size(node.setting("below")), shape, generator=generator)
+        if mixture is not None and len(shape) > 1:  # the first of several is the image itself
+            drawn[:, 0] = torch.arange(ROWS)
+        return drawn
 
     def schedules(self) -> dict[str, Any]:
         return {n.name: n.setting("schedule") for n in self.excerpt.nodes if n.op == SCHEDULE}
@@ -142,7 +149,7 @@ class Machine:
         inputs = [known[i] if isinstance(i, str) else self._number(i) for i in node.inputs]
         match node.op:
             case "table":
-                return self._table(node, moving, noise)
+                return self._table(node, moving, given, noise)
             case "predictor":
                 return self._predicted(node, torch.cat(inputs))
             case "weight":
@@ -186,9 +193,14 @@ class Machine:
         module, _, name = primitive.lowering.rpartition(".")
         return getattr(import_module(module), name)(*inputs, **settings)
 
-    def _table(self, node: Node, moving: Values, noise: Values) -> Tensor:
-        table = node.setting("table")
-        members = [moving[table] + noise[f"{table} {view}"] for view in node.setting("views")]
+    def _table(self, node: Node, moving: Values, given: Values, noise: Values) -> Tensor:
+        table, views = node.setting("table"), node.setting("views")
+        members = []
+        for view, mixed in zip(views, node.setting("mixed", ((),) * len(views)), strict=True):
+            rows = moving[table] + noise[f"{table} {view}"]
+            for partner, weight in mixed:
+                rows = _mixture(rows, given[partner], given[weight])
+            members.append(rows)
         joined = torch.cat(members)
         return joined.detach() if node.setting("cut") else joined
 
@@ -246,6 +258,19 @@ class Machine:
     def _row(self, node: Node) -> tuple[int, ...]:
         assert isinstance(node.type, TensorType)
         return tuple(self._size(s) for s in node.type.shape[1:])
+
+
+def _shares(drawn: Tensor, low: float, high: float) -> Tensor:
+    """Shares of a mixture, of numbers in 0..1: those of several partners add up to 1."""
+    return low + (high - low) * drawn if drawn.dim() < 2 else drawn / drawn.sum(1, keepdim=True)
+
+
+def _mixture(rows: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
+    """Rows mixed with others of the table by their shares, [rows], or by those of several."""
+    wide = weight.view(*weight.shape, *[1] * (rows.dim() - 1))
+    if weight.dim() > 1:
+        return (wide * rows[partner]).sum(1)
+    return (1 - wide) * rows + wide * rows[partner]
 
 
 def _in_order(rows: Tensor, order: Tensor) -> Tensor:

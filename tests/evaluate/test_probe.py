@@ -106,6 +106,7 @@ def test_no_recipe_of_a_spec_gets_a_finding(path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "imix",
         "mae",
         "nnclr",
         *(
@@ -117,6 +118,23 @@ def test_no_recipe_of_a_spec_gets_a_finding(path: Path) -> None:
 def test_the_examples_pass(name: str) -> None:
     path = ROOT / "examples" / f"{name}.ssl"
     assert probe(load_source(Source(path.name, path.read_text()))).outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    "op",
+    ["mixup(0..1)", *(pytest.param(op, marks=pytest.mark.slow) for op in ("cutmix", "mosaic"))],
+)
+def test_images_that_a_view_mixes_are_mixed_in_the_tables(op: str) -> None:
+    """At so low a temperature rows that were not mixed cost more than a constant one."""
+    text = (ROOT / "examples" / "imix.ssl").read_text().replace("mixup(share)", op)
+    text = text.replace("temperature = 0.2", "temperature = 0.07")
+    if op == "mosaic":
+        body, rest = text.split("loss     =")
+        text = f"{body}loss = -sum(a.weight[:, j] * take(scores, a.partner[:, j]) for j in 0..3)\n"
+        text += f"features = f(b)\n{rest[rest.index('recipe default') :]}".split("# A box")[0]
+    lines = [line for line in text.splitlines() if not line.startswith("param share")]
+    verdict = probe(load_source(Source("imix.ssl", "\n".join(lines) + "\n")))
+    assert (verdict.test, verdict.outcome) == ("T1", "pass"), verdict
 
 
 @pytest.mark.parametrize(

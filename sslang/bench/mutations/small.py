@@ -38,6 +38,8 @@ _ONE = {
         "patch": "4", "width": "24", "depth": "1", "heads": "2",
         "backbone": "vit(patch, width = 16, depth = 2, heads = 2, init = mae)",
     },
+    "clsa": {"strong_size": "12"},
+    "imix": {"group": "32"},
     "dino": _VIT | {"freeze": "[]"},
     "mocov3_vit": _VIT,
     "swav": {

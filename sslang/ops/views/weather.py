@@ -1,22 +1,35 @@
 """Weather."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from sslang.ops.declare import Misfit, Number, kornia_op
+from sslang.ops.declare import Misfit, Number, Settings, kornia_op
 from sslang.ops.views.inputs import Amount, Per, coloured, ends, shown, whole_ends, within
 from sslang.types import Interval, ViewType
 
 
-def _above(name: str) -> Callable[[Mapping[str, Any], ViewType], int]:
-    """Return what the whole numbers of a setting stay below."""
-    return lambda settings, x: whole_ends(settings[name])[1] + 1
+def _rain(settings: Settings, size: int) -> dict[str, tuple[int, int]]:
+    """Return the ranges of the drops: those given, or for the size what kornia has for 224."""
+    share = size / 224
+    drops = (round(1000 * share**2), round(2000 * share**2))
+    height = (max(1, round(5 * share)), max(2, round(20 * share)))
+    width = (-max(1, round(5 * share)), max(1, round(5 * share)))
+    defaults = {"drops": drops, "height": height, "width": width}
+    return {
+        name: default if settings[name] is None else whole_ends(settings[name])
+        for name, default in defaults.items()
+    }
 
 
-@kornia_op("RandomRain",
-           arguments={"drops": ("number_of_drops", whole_ends),
-                      "height": ("drop_height", whole_ends),
-                      "width": ("drop_width", whole_ends)},
+def _above(name: str) -> Callable[[Settings, ViewType], int]:
+    """Return what the whole numbers of a range of the rain stay below."""
+    return lambda settings, x: _rain(settings, x.size or 1)[name][1] + 1
+
+
+@kornia_op("RandomRain", arguments={"drops": None, "height": None, "width": None},
+           combined=lambda s: {
+               {"drops": "number_of_drops"}.get(name, f"drop_{name}"): pair
+               for name, pair in _rain(s, s["image_size"]).items()
+           },
            form="fields.Rain",
            numbers={"drops": Number("number_of_drops_factor", "how many", below=_above("drops")),
                     "height": Number("drop_height_factor", "in pixels", below=_above("height")),
@@ -24,23 +37,26 @@ def _above(name: str) -> Callable[[Mapping[str, Any], ViewType], int]:
 )  # fmt: skip
 def rain(
     x: ViewType,
-    drops: Interval = Interval(1000, 2000),
-    height: Interval = Interval(5, 20),
-    width: Interval = Interval(-5, 5),
+    drops: Interval | None = None,
+    height: Interval | None = None,
+    width: Interval | None = None,
     per: Per = "image",
 ) -> ViewType:
     """Draw drops of rain, grey lines of `height` x `width` pixels; a negative width slants left.
 
-    The defaults are kornia's, for images of some hundred pixels; of 32 pixels, 20 to 60 drops of
-    2..6 by -2..2 are about as many.
+    By default they are, for images of 224 pixels, kornia's 1000..2000 drops of 5..20 x -5..5, and as
+    many for the area of others.
     """
     size = shown(x, "rain", (1, 3)).size
     assert size is not None
-    within("drops", ends(drops), 1, 1_000_000)
-    within("height", ends(height), 1, size - 1)
-    within("width", ends(width), 1 - size, size - 1)
-    for name, pair in (("drops", drops), ("height", height), ("width", width)):
-        if pair.low != int(pair.low) or pair.high != int(pair.high):
+    if size < 4:
+        raise Misfit("`rain` needs images of 4 pixels a side", code="E309")
+    limits = {"drops": (1, 1_000_000), "height": (1, size - 1), "width": (1 - size, size - 1)}
+    for name, value in (("drops", drops), ("height", height), ("width", width)):
+        if value is None:
+            continue
+        within(name, ends(value), *limits[name])
+        if value.low != int(value.low) or value.high != int(value.high):
             raise Misfit(f"`{name}` is a range of whole numbers", code="E309")
     return x
 
