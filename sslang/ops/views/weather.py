@@ -44,8 +44,8 @@ def rain(
 ) -> ViewType:
     """Draw drops of rain, grey lines of `height` x `width` pixels; a negative width slants left.
 
-    By default they are, for images of 224 pixels, kornia's 1000..2000 drops of 5..20 x -5..5, and as
-    many for the area of others.
+    By default they are, for images of 224 pixels, kornia's 1000..2000 drops of 5..20 x -5..5, and
+    of others as large a share of the area.
     """
     size = shown(x, "rain", (1, 3)).size
     assert size is not None
