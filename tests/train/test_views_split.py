@@ -115,8 +115,7 @@ def expect_same(found: tuple[Any, Views], whole: tuple[Any, Views], rows: int) -
 def test_micro_batches_make_the_same_views(name: str) -> None:
     whole = learned(name)
     assert len(whole[1]) == 3 * 2 * 9
-    for micro_batch in (5, 1):
-        expect_same(learned(name, micro_batch=micro_batch), whole, 9)
+    expect_same(learned(name, micro_batch=4), whole, 9)  # 4, 4 and 1
 
 
 def test_two_processes_make_the_same_views(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ STRONG = [
 CHAINS = [*(c.written for c in CASES), *STRONG]
 BEFORE = ["random_crop(17)", "random_crop(33, padding = 1)",
           "random_crop(32) | patches(16, stride = 16)",
-          "random_crop(9) | to_gray", "random_crop(6) | channels(0, 1)", "random_crop(2)",
+          "random_crop(9) | to_gray", "random_crop(6) | channels(0, 1)",
           "random_crop(1)"]  # fmt: skip
 
 
