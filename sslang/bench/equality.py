@@ -52,7 +52,9 @@ SPLITS = (
 )  # fmt: skip
 TOLERANCE = 1e-9
 BATCH = 32
-GROUPED = {"mocov1": 128, "mocov2": 128}  # groups of 32 images, one for each of four processes
+GROUPED = {  # groups of images, one for each of four processes
+    "mocov1": 128, "mocov2": 128, "mocov2_randaugment": 128, "clsa": 128, "imix": 256,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
