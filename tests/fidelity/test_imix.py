@@ -1,6 +1,6 @@
 """i-Mix against its formulas, float64: mixed images and mixed virtual labels, over three steps.
 
-Facts and sources: Lee et al. 2021 (i-Mix, eq. 3 and 5) and its released code (builder.py). The
+Facts and source: the released code of Lee et al. 2021 (i-Mix; builder.py, method npair). The
 crops are the learner's; the mixtures, their partners and shares, the nets, loss and optimizer are
 written here again.
 """
@@ -101,9 +101,9 @@ def expect_mixture(recipe: str, mixed: Tensor, own: Tensor, other: Tensor, share
             assert float(pasted.double().mean()) == pytest.approx(float(area), abs=0.02)
 
 
-def test_an_image_keeps_the_larger_share_in_the_default_and_not_in_the_paper() -> None:
-    """lambda of Beta(1, 1) in the paper; the code takes max(lambda, 1 - lambda)."""
-    code, paper = (numbers_of(learner_of("default", *more), 0)["weight"]
+def test_an_image_keeps_the_larger_share_unless_the_range_says_otherwise() -> None:
+    """The code takes max(lambda, 1 - lambda) of a lambda of Beta(1, 1), which is uniform."""
+    code, whole = (numbers_of(learner_of("default", *more), 0)["weight"]
                    for more in ((), ("share=0..1",)))  # fmt: skip
-    agree(code, paper / 2, "shares")
-    assert float(paper.min()) >= 0 and 0.5 < float(paper.max()) <= 1
+    agree(code, whole / 2, "shares")
+    assert float(whole.min()) >= 0 and 0.5 < float(whole.max()) <= 1
