@@ -289,7 +289,7 @@ recipe default : laptop { evaluate = accuracy() }
         "An op of a view gave values outside of 0..1 though it is declared to stay within, so the "
         "ops after it, which are defined on 0..1, compute something else. Mostly the installed "
         "kornia computes the op in another way than the one that it was declared for.",
-        arises="It arises at the first batch of `sslang run`. Write `clip_values` behind the op, and "
-        "report it with the version of kornia.",
+        arises="It arises at the first batch of `sslang run`. Write `clip_values` behind the op, "
+        "and report it with the version of kornia.",
     ),
 )
