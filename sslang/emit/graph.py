@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from sslang.emit import tensors
-from sslang.emit.view_draws import OF_DRAWS, ViewDraw, is_augmentation, plain, view_draw
+from sslang.emit.view_draws import OF_DRAWS, TRANSFORM, ViewDraw, is_augmentation, plain, view_draw
 from sslang.ir.graph import (
     APPLY,
     CROSSINGS,
@@ -117,6 +117,8 @@ def emit_views(graph: Graph, outputs: tuple[str, ...] | None = None) -> Emitted:
             settings["probability"] = node.setting("probability")
         fused = node.setting("form") == FUSED
         target = _target(primitive.fused if fused else primitive.lowering)
+        if is_augmentation(node.op) and node.setting("site") is None:
+            target = _target(TRANSFORM)  # in evaluation, an op that draws nothing else
         known[node.name] = _call(out, target, tuple(arguments), settings, node.name)
     outputs = boundary(graph) if outputs is None else outputs
     out.output(tuple(known[name] for name in outputs))

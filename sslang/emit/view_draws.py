@@ -31,6 +31,7 @@ Mask = NDArray[np.bool_]
 # Settings of a node that say how it is drawn and which form it has, not what is computed.
 OF_DRAWS = frozenset(("site", "probability", "choice", "form", "per"))
 APPLIED = "applied"
+TRANSFORM = "sslang.emit.augmentations.transform"  # of an op of kornia that draws nothing
 
 
 @dataclass(frozen=True)

@@ -194,3 +194,16 @@ def test_draws_depend_on_the_step_the_site_and_nothing_else() -> None:
     assert degrees(of.drawing(6, BATCH)) != first
     assert len(set(first)) == BATCH
     assert isinstance(draw.before, ViewType)
+
+
+def test_in_evaluation_an_op_that_draws_nothing_stays_and_random_ones_go() -> None:
+    chain = "random_crop(32) | equalize | rotation(30) | invert @ 0.5 | mixup | median_blur(3)"
+    of = method(f"{chain}\nfeatures = f(a)")
+    assert of.feature_code is not None
+    code = of.feature_code[0]
+    assert code.draws == ()
+    called = [n.kwargs.get("op") for n in code.module.graph.nodes if n.op == "call_function"]
+    assert called[1:] == ["equalize", "median_blur"]
+    (view,) = code.module(images(), sizes(BATCH))
+    plain = method("random_crop(32) | equalize | median_blur(3)")
+    torch.testing.assert_close(view, whole(plain, images()), rtol=0, atol=1e-6)
