@@ -12,7 +12,8 @@ from sslang.train.options import RunOptions
 @click.argument("spec", type=click.Path())
 @click.argument("overrides", nargs=-1)
 @click.option("--recipe", help="The recipe; `default` if none is named.")
-@click.option("--rounds", default=20, show_default=True, help="Interleaved steps of each.")
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True,
+              help="Interleaved steps of each.")  # fmt: skip
 @click.option("--device", help="cpu, cuda, ...; the best there is if not named.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32")
 @click.option("--compile", "compile_", is_flag=True, help="Run the step through torch.compile.")

@@ -18,6 +18,11 @@ def _wide(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
+def _float(x: Tensor) -> Tensor:
+    """The values as numbers that have a mean: integers as float32."""
+    return _wide(x) if x.is_floating_point() else x.float()
+
+
 def rows(x: Tensor, *, of: int = 1) -> int:
     """The number of rows: of a view it is what the language calls `batch`, `of` patches a row."""
     return x.shape[0] // of
@@ -99,7 +104,7 @@ def mean(
     x: Tensor, where: Tensor | None = None, *, axis: Axis = None, keep: bool = False
 ) -> Tensor:
     """The mean; over the entries that `where` names, it is 0 where there are none."""
-    x = _wide(x)
+    x = _float(x)
     if where is None:
         return x.mean(_axes(x, axis), keepdim=keep) if x.dim() else x
     mask = where.bool().expand_as(x)
@@ -108,7 +113,7 @@ def mean(
 
 
 def variance(x: Tensor, *, axis: Axis = None, keep: bool = False, unbiased: bool = False) -> Tensor:
-    return _wide(x).var(_axes(x, axis), correction=int(unbiased), keepdim=keep)
+    return _float(x).var(_axes(x, axis), correction=int(unbiased), keepdim=keep)
 
 
 def max(x: Tensor, *, axis: Axis = None, keep: bool = False) -> Tensor:  # noqa: A001

@@ -60,6 +60,9 @@ def dry_run(program: Program, options: RunOptions) -> Rehearsal:
             report = learner.train_step(
                 batch.pixels, batch.sizes, index=batch.index, label=batch.label, batch=batch.rows
             )
+        if program.features is not None:
+            with learner.whole():  # what only evaluation would find
+                learner.features(batch.pixels[:2], batch.sizes[:2])
     counts: dict[str, int] = {}
     for name, parameter in learner.method.trained():
         net = name.split(".")[0]

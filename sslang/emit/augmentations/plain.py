@@ -29,13 +29,16 @@ class OfTensors(Form):
 
 
 class QuarterTurns(Form):
-    """Rotation by quarter turns, each whole number equally likely; kornia rounds a uniform one."""
+    """Rotation by quarter turns, each whole number equally likely; kornia rounds a uniform one.
+
+    A turn back is three turns on, so that the number that a loss reads is in 0..3.
+    """
 
     def all_numbers(self, source: Source) -> Numbers:
         low, high = ends(self.settings["times"])
         u = source.uniform(1)[:, 0]
         times = low + np.floor((u[:1].repeat(len(u)) if self.per_step else u) * (high - low + 1))
-        return {"times": torch.from_numpy(times).to(torch.float32)}
+        return {"times": torch.from_numpy(times % 4).to(torch.float32)}
 
 
 class ChannelDropout(Form):

@@ -18,6 +18,7 @@ from sslang.records import record
 from sslang.types import BATCH, TensorType, ViewType
 
 RAW = ViewType(3, None)
+_ONCE = "in `some_of` an op has one place with `order = listed`"
 APPLIED = Number("applied", "1 where the op was applied to the image, else 0")  # of every op
 
 
@@ -158,8 +159,8 @@ def part_of(ctx: Context, of: View | ViewOp, name: str, span: Span) -> ViewOp | 
     drawn = list(_ops(ctx, of))
     found = [node for node, _ in drawn if node.op == name]
     if len(found) > 1:
-        ctx.fail("E310", f"`{name}` stands in the chain of `{of.key}` more than once, so its "
-                 "numbers are no one op's", span)  # fmt: skip
+        ctx.fail("E310", f"`{name}` may be applied more than once in the chain of `{of.key}`, so "
+                 "its numbers are no one op's", span, hint=_ONCE)  # fmt: skip
     if found:
         return ViewOp(of, name)
     named = {node.op: (node, before) for node, before in drawn
@@ -180,8 +181,8 @@ def _number_of_op(ctx: Context, of: ViewOp, name: str, span: Span) -> Value:
         ctx.fail("E310", f"`{of.name}` draws no `{name}`", span, hint=hint)
     found = [(node, before) for node, before in _ops(ctx, of.view) if node.op == of.name]
     if len(found) > 1:
-        ctx.fail("E310", f"`{of.name}` stands in the chain of `{of.view.key}` more than once, so "
-                 "its numbers are no one op's", span)  # fmt: skip
+        ctx.fail("E310", f"`{of.name}` may be applied more than once in the chain of "
+                 f"`{of.view.key}`, so its numbers are no one op's", span, hint=_ONCE)  # fmt: skip
     return _number(ctx, *found[0], name, span)
 
 

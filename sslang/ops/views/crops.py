@@ -66,6 +66,8 @@ def resize_and_crop(
 )  # fmt: skip
 def random_crop(x: ViewType, size: int, padding: int = 0) -> ViewType:
     """A size x size box at a random place, after `padding` black pixels on every side."""
+    if not 0 <= padding <= 4096:
+        raise Misfit(f"`padding` is {padding}; it must lie in 0..4096", code="E309")
     if x.size is not None and x.size + 2 * padding < size:
         raise Misfit(
             f"a crop of {size} does not fit images of {x.size} with a padding of {padding}",

@@ -45,7 +45,11 @@ def gaussian_blur(
         raise Misfit(f"sigma = {sigma}: it must be positive", code="E309")
     if kernel is not None and (kernel % 2 == 0 or kernel < 1):
         raise Misfit(f"the kernel is {kernel}; it must be odd and positive", code="E309")
-    return sized(x, "gaussian_blur")
+    size = sized(x, "gaussian_blur").size
+    assert size is not None
+    if (kernel or 3) // 2 >= size:
+        raise Misfit(f"a `kernel` of {kernel or 3} is too large for images of {size}", code="E309")
+    return x
 
 
 def _edge(border: str) -> str:

@@ -69,8 +69,8 @@ def rotation(
 def rotation90(x: ViewType, times: int | Interval = Interval(0, 3), per: Per = "image") -> ViewType:
     """Rotate by quarter turns, each whole number of `times` equally likely.
 
-    RotNet (Gidaris et al., 2018) predicts `times` of 0..3. (kornia alone draws the two ends of the
-    range half as often as what lies between.)
+    RotNet (Gidaris et al., 2018) predicts `times` of 0..3, which is what a loss reads: -1 is 3.
+    (kornia alone draws the two ends of the range half as often as what lies between.)
     """
     low, high = ends(times)
     within("times", (low, high), -3, 3)
