@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sslang.api import load_source
+from sslang.cli.shared import writing
 from sslang.data.embedded import embedded
 from sslang.diagnostics import Source
 from sslang.emit import draws
@@ -59,7 +60,8 @@ def write_picture(name: str, settings: str, path: Path) -> None:
         shown.append(Column(told, [*before, enlarged(tiles[number])]))
     if not declared.mixes:
         shown.insert(0, Column(("image",), [enlarged(tile(pixels[0]))]))
-    write_sheet(shown, path)
+    with writing(path):
+        write_sheet(shown, path)
 
 
 def _expect_settings(name: str, settings: str) -> None:

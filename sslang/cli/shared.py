@@ -54,6 +54,16 @@ def png_path(given: str, option: str) -> Path:
     return path
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within, a file that the disk does not take is E716, with the name that the user gave it."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise DiagnosticError(Diagnostic("E716", message)) from error
+
+
 def share_cores(place: Place | None = None) -> None:
     """Threads that wait sleep, so that a run stays fast beside loader processes and other work.
 

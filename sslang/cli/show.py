@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sslang.cli.shared import as_json, passes_of, passes_option, png_path, print_json, reporting
+from sslang.cli.shared import (
+    as_json,
+    passes_of,
+    passes_option,
+    png_path,
+    print_json,
+    reporting,
+    writing,
+)
 
 if TYPE_CHECKING:
     from sslang.ir.program import Program
@@ -172,7 +180,8 @@ def _views(
     from sslang.train.views import write_views
 
     data, learner = prepare(program, RunOptions(seed=seed, passes=passes))
-    write_views(path, learner, data.train, workers=0, rows=rows)
+    with writing(path):
+        write_views(path, learner, data.train, workers=0, rows=rows)
 
 
 def _picture(program: Program, path: Path) -> None:
@@ -183,4 +192,5 @@ def _picture(program: Program, path: Path) -> None:
     draw = {".svg": graph_svg, ".dot": graph_dot}.get(path.suffix)
     if draw is None:
         raise click.UsageError("--graph writes .svg or .dot")
-    write_atomic(path, draw(program.step, title=program.spec.method, averages=pairs))
+    with writing(path):
+        write_atomic(path, draw(program.step, title=program.spec.method, averages=pairs))
