@@ -60,7 +60,8 @@ def _fault(node: Node, x: Tensor) -> Fault | None:
         kind = "nan" if bool(x.isnan().any()) else "an infinite value"
         return Fault(node.op, view, f"is the first to give {kind}", False, node.place)
     low, high = float(x.min()) if x.numel() else 0.0, float(x.max()) if x.numel() else 0.0
-    if node.type.unit and (low < -_TOLERANCE or high > 1 + _TOLERANCE):
+    alone = node.setting("choice") is None  # else rows that other alternatives made are among them
+    if alone and node.type.unit and (low < -_TOLERANCE or high > 1 + _TOLERANCE):
         what = f"gives values of {low:.3g}..{high:.3g}, and is declared to stay within 0..1"
         return Fault(node.op, view, what, True, node.place)
     return None

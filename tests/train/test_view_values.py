@@ -54,6 +54,13 @@ def test_what_is_declared_is_not_spoken_of() -> None:
     expect_declared_values(learner().method, pixels, sizes(pixels))  # type: ignore[arg-type]
 
 
+def test_rows_of_another_alternative_may_leave_the_range() -> None:
+    text = SPEC.replace("rotation(30) | gamma(0.5..2)", "one_of([gaussian_noise(0.3), equalize])")
+    made = Learner(load_source(Source("test.ssl", text)), images=320, seed=0)
+    pixels = images(32, 0)
+    expect_declared_values(made.method, pixels, sizes(pixels))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("op", "factor", "code", "said"),
     [
