@@ -62,7 +62,7 @@ _NAMES = {
     "GaussianNoise": "gaussian_noise", "RandomAutocontrast": "auto_contrast",
     "RandomAdjustSharpness": "sharpness", "RandomChannelPermutation": "channel_shuffle",
     "TrivialAugmentWide": "trivial_augment", "MixUp": "mixup", "CutMix": "cutmix",
-    "rotate": "rotation", "erasing": "random_erasing", "cutout": "random_erasing",
+    "rotate": "rotation", "erasing": "random_erasing",
     "InfoNCE": "info_nce", "NTXentLoss": "nt_xent", "NTXent": "nt_xent",
 }  # fmt: skip
 
@@ -80,6 +80,10 @@ _NAME_HINTS = {
     **dict.fromkeys(
         ("Resize",),
         "`resize_and_crop(32)` brings images to one size; at random `random_resized_crop(32)`",
+    ),
+    **dict.fromkeys(
+        ("cutout", "Cutout"),
+        "a square is filled by `random_erasing(scale = 0.1..0.1, ratio = 1..1)`",
     ),
     **dict.fromkeys(("RandomChoice", "OneOf"), "one of several chains is `one_of([a, b])`"),
     **dict.fromkeys(("SomeOf", "RandomOrder"), "some of several chains are `some_of(2, [a, b])`"),
