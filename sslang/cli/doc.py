@@ -55,7 +55,8 @@ def command(
     page = known.get(name)
     if page is None:
         message = f"nothing is called `{name}`"
-        raise DiagnosticError(Diagnostic("E201", message, hint=nearest(name, known)))
+        hint = _mentions(name, known) or nearest(name, known)
+        raise DiagnosticError(Diagnostic("E201", message, hint=hint))
     if picture is not None:
         path = png_path(picture, "--picture")
         if page.kind not in _IN_CHAINS:
@@ -68,6 +69,15 @@ def command(
         print_json({"name": name, **vars(page)})
     else:
         print(page.text())
+
+
+def _mentions(word: str, known: Mapping[str, Page]) -> str:
+    """Name the pages that have a word, in their names or else in their texts, at most eight."""
+    of_names = [name for name in known if word.lower() in name.lower()]
+    of_texts = [name for name, page in known.items() if word.lower() in page.text().lower()]
+    found = of_names or of_texts
+    listed = ", ".join(f"`{name}`" for name in found[:8])
+    return f"see {listed}{', ...' if len(found) > 8 else ''}" if found else ""
 
 
 def _list(known: Mapping[str, Page]) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sslang.api import load_source
 from sslang.cli.shared import writing
 from sslang.data.embedded import embedded
-from sslang.diagnostics import Source
+from sslang.diagnostics import DiagnosticError, Source
 from sslang.emit import draws
 from sslang.emit.augmentations.installed import expect_installed
 from sslang.emit.declared_views import DeclaredViews
@@ -71,6 +71,19 @@ def _expect_settings(name: str, settings: str) -> None:
         given = ", ".join(f"{parameter} = ..." for parameter in missing)
         listed = " and ".join(f"`{parameter}`" for parameter in missing)
         raise click.UsageError(f'`{name}` needs {listed}: --settings "{given}"')
+    if primitive is None and not settings and not _is_chain(name):
+        raise click.UsageError(
+            f"`{name}` is no chain of view operations by itself: --settings gives its arguments"
+        )
+
+
+def _is_chain(name: str) -> bool:
+    """Whether a function of the standard library needs nothing to be a chain of view operations."""
+    try:
+        _declared(name, "")
+    except DiagnosticError:
+        return False
+    return True
 
 
 def _declared(name: str, settings: str) -> DeclaredViews:

@@ -64,11 +64,35 @@ def _parameters(primitive: Primitive) -> Iterator[str]:
         name, default = parameter.name, parameter.default
         parts = [_type(hints(primitive)[name])]
         parts.append("required" if name in primitive.required else f"default {shown(default)}")
+        if domain := _domain(primitive, name):
+            parts.append(domain)
         if kornia is not None and name in kornia.arguments:
             theirs = kornia.arguments[name][0]
             if theirs != name:
                 parts.append(f"kornia's `{theirs}`")
         yield f"{name}: {'; '.join(parts)}"
+
+
+def _domain(primitive: Primitive, name: str) -> str:
+    """Return where a setting may lie, as the shape rule says it of one that does not."""
+    given = fitting(primitive, PLAIN) or {}
+    for value in _beyond(hints(primitive)[name]):
+        try:
+            primitive.rule(PLAIN, **given | {name: value})
+        except Misfit as misfit:
+            if misfit.domain[0] == name:
+                return misfit.domain[1]
+    return ""
+
+
+def _beyond(hint: Any) -> tuple[Any, ...]:
+    """Values of a parameter that lie outside of any domain."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return tuple(value for one in reversed(get_args(hint)) for value in _beyond(one))
+    most = 10**12
+    return {float: (-most, most), int: (-most, most), Interval: (Interval(-most, most),)}.get(
+        hint, ()
+    )
 
 
 def _type(hint: Any) -> str:

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from sslang.emit import tensors
-from sslang.emit.view_draws import OF_DRAWS, TRANSFORM, ViewDraw, is_augmentation, plain, view_draw
+from sslang.emit.view_draws import (
+    AUGMENT,
+    GATED,
+    OF_DRAWS,
+    TRANSFORM,
+    ViewDraw,
+    is_augmentation,
+    plain,
+    view_draw,
+)
 from sslang.ir.graph import (
     APPLY,
     CROSSINGS,
@@ -115,10 +124,12 @@ def emit_views(graph: Graph, outputs: tuple[str, ...] | None = None) -> Emitted:
             settings = {"op": node.op} | settings
         elif node.setting("site") is not None:
             settings["probability"] = node.setting("probability")
-        fused = node.setting("form") == FUSED
-        target = _target(primitive.fused if fused else primitive.lowering)
-        if is_augmentation(node.op) and node.setting("site") is None:
-            target = _target(TRANSFORM)  # in evaluation, an op that draws nothing else
+        lowering = primitive.fused if node.setting("form") == FUSED else primitive.lowering
+        if is_augmentation(node.op):
+            lowering = TRANSFORM if node.setting("site") is None else AUGMENT
+        elif node.setting("site") is not None and not primitive.random:
+            settings, lowering = {"function": lowering} | settings, GATED
+        target = _target(lowering)
         known[node.name] = _call(out, target, tuple(arguments), settings, node.name)
     outputs = boundary(graph) if outputs is None else outputs
     out.output(tuple(known[name] for name in outputs))

@@ -31,7 +31,9 @@ Mask = NDArray[np.bool_]
 # Settings of a node that say how it is drawn and which form it has, not what is computed.
 OF_DRAWS = frozenset(("site", "probability", "choice", "form", "per"))
 APPLIED = "applied"
-TRANSFORM = "sslang.emit.augmentations.transform"  # of an op of kornia that draws nothing
+AUGMENT = "sslang.emit.augmentations.augment"  # an op of kornia
+TRANSFORM = "sslang.emit.augmentations.transform"  # one that draws nothing
+GATED = "sslang.emit.views.to_drawn_rows"  # an op of ours that draws nothing, in a choice
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,8 @@ class Machine:
                 known[node.name] = self._value(node, known, moving, given, noise, written)
             except (RuntimeError, IndexError, TypeError, ValueError) as error:
                 reason = re.sub(r"\(Batch element \d+\): ", "", str(error).partition("\n")[0])
+                if "vmap" in reason:  # torch's word for the starts that are computed at once
+                    reason = "its code does not run for several starts at once"
                 raise NotInterpreted(f"`{node.op}` cannot be computed: {reason}") from error
         for state, write in self.excerpt.writes.items():
             old = states[state] if state in states else written[state]

@@ -30,11 +30,14 @@ Evaluation = Literal["drop", "keep", "sure", "crop"]
 class Misfit(Exception):
     """Raised by a shape rule: these inputs do not fit. Turned into a diagnostic by the builder."""
 
-    def __init__(self, message: str, hint: str = "", code: str = "E302") -> None:
+    def __init__(
+        self, message: str, hint: str = "", code: str = "E302", domain: tuple[str, str] = ("", "")
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.code = code
+        self.domain = domain  # of a setting out of its domain: its name, and where it may lie
 
 
 Shape = tuple[int, ...]

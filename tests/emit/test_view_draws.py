@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sslang.diagnostics import Source
+from sslang.api import load_source
+from sslang.diagnostics import DiagnosticError, Source
 from sslang.emit.method import Method
 from sslang.emit.view_draws import Choice, Drawing, ViewDraw
 from sslang.ir.build import build
@@ -20,6 +21,7 @@ from sslang.passes import PIPELINE, Pass
 from sslang.types import ViewType
 
 BATCH = 24
+FIFTH = "[0.2, 0.2, 0.2]"
 PARTS = ((0, 7), (7, 8), (8, 24))
 
 
@@ -80,16 +82,36 @@ def test_with_per_step_a_part_has_the_number_of_the_whole_batch() -> None:
         "some_of(0..3, [rotation(30), equalize, invert, solarize], order = listed) @ 0.7",
         "some_of(3, [rotation(30), grayscale], replace = true)",
         "one_of([one_of([rotation(30), equalize]), gaussian_noise(0.1) | clip_values])",
+        f"one_of([normalize({FIFTH}, {FIFTH}) | denormalize({FIFTH}, {FIFTH}), hue(0.1)])",
         "patches(16, stride = 8) | one_of([rotation90, gaussian_blur, rgb_shift])",
         "one_of([mixup, cutmix]) @ 0.8 | patch_mix(8) @ 0.5 | gaussian_blur @ 0.5",
         "mosaic @ 0.5 | mixup(0.2..0.4)",
     ],
 )
 def test_a_part_makes_what_the_whole_batch_makes(chain: str) -> None:
-    if "clip_values" in chain:
-        chain = chain.replace(" | clip_values", "")
     of = method(f"random_crop(32, padding = 4) | {chain}")
     assert torch.equal(in_parts(of, images()), whole(of, images()))
+
+
+def test_an_op_that_draws_nothing_changes_the_images_of_its_alternative_alone() -> None:
+    noisy = whole(method("resize_and_crop(32, crop = 1) | gaussian_noise(0.5)"), images())
+    of = method("resize_and_crop(32, crop = 1) | gaussian_noise(0.5)"
+                " | one_of([clip_values, horizontal_flip])")  # fmt: skip
+    result = whole(of, images())
+    clipped = of.drawing(5, BATCH).number(of.view_code.draws[1], "applied") == 1
+    assert 0 < clipped.sum() < BATCH
+    at = torch.from_numpy(clipped)
+    assert torch.equal(result[at], noisy[at].clamp(0, 1))
+    assert torch.equal(result[~at], noisy[~at].flip(-1))
+
+
+@pytest.mark.parametrize("op", ["to_lab | channels(0, 3)", "random_crop(16) | pad(32)",
+                                "resize_and_crop(32)", "to_gray"])  # fmt: skip
+def test_an_alternative_keeps_what_the_images_are(op: str) -> None:
+    text = f'method "test"\nview a = random_crop(32) | one_of([{op}, horizontal_flip])\n'
+    text += "encoder f = resnet18(stem = small, width = 0.0625)\nloss = mean(f(a))\n"
+    with pytest.raises(DiagnosticError, match="no alternative"):
+        load_source(Source("test.ssl", text))
 
 
 def test_an_image_may_be_in_any_order_and_by_itself() -> None:

@@ -265,6 +265,7 @@ def test_all_say_the_same_of_a_loss_that_is_no_number(found: list[Any], folder: 
     assert len(list((folder / "nan" / "mocov2").glob("*/batch-00000002.pt"))) == 1
 
 
+@pytest.mark.slow  # the same kind as with whole nets, above
 def test_where_a_number_goes_wrong_in_nets_that_are_shared(tmp_path: Path) -> None:
     """The op is found, or all say why it is not; nothing is left of the search."""
     first, second = called(2, of_bad_sharded_runs, tmp_path)

@@ -181,7 +181,9 @@ def test_sigterm_asks_to_be_run_again(tmp_path: Path) -> None:
     assert process.wait(timeout=60) == 75
 
 
-@pytest.mark.parametrize("moment", ["at the start", "at the end"])
+@pytest.mark.parametrize(
+    "moment", [pytest.param("at the start", marks=pytest.mark.slow), "at the end"]
+)
 def test_a_signal_during_an_evaluation_ends_the_run_at_once(
     moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from sslang.emit.views.geometry import (
     vertical_flip,
 )
 from sslang.emit.views.jitter import adjust_colour, adjust_colour_by_channel, color_jitter
+from sslang.emit.views.rows import to_drawn_rows
 from sslang.emit.views.spaces import channels, to_gray, to_lab, to_ycbcr
 from sslang.emit.views.tiles import pad, patches
 
@@ -44,6 +45,7 @@ __all__ = [
     "resize",
     "resized_crop",
     "solarize",
+    "to_drawn_rows",
     "to_float",
     "to_gray",
     "to_lab",

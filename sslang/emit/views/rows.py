@@ -7,6 +7,7 @@ and nothing waits for the device.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -45,3 +46,15 @@ def apply_to_rows(x: Tensor, rows: Indices, op: Callable[[Tensor], Tensor]) -> T
     if len(rows) == len(x):
         return torch.empty_like(x).index_copy_(0, index, changed)
     return x.index_copy(0, index, changed)
+
+
+def to_drawn_rows(
+    x: Tensor, u: Draws, *, function: str, probability: float = 1.0, **settings: Any
+) -> Tensor:
+    """Return `x`, [B, C, H, W], with its drawn rows changed by an op that draws nothing itself.
+
+    `function` is the dotted path of its code, and `u`, [B, 1], says which rows are drawn.
+    """
+    module, _, name = function.rpartition(".")
+    changed = getattr(import_module(module), name)
+    return apply_to_rows(x, drawn_rows(u, probability), lambda part: changed(part, **settings))

@@ -18,6 +18,7 @@ from sslang.records import record
 from sslang.types import BATCH, TensorType, ViewType
 
 RAW = ViewType(3, None)
+_SHOWN = 12  # of the numbers that a view has
 _ONCE = "in `some_of` an op has one place with `order = listed`"
 APPLIED = Number("applied", "1 where the op was applied to the image, else 0")  # of every op
 
@@ -75,17 +76,27 @@ class _Making:
             return at
         result = self._checked(form.primitive.rule, form, at.type)
         settings = dict(form.settings)
-        if form.primitive.random and ctx.mode != "evaluation":
+        if choices:
+            self._expect_alternative(form, at.type, result)
+        if (form.primitive.random or choices) and ctx.mode != "evaluation":
             settings["site"] = site
             settings["probability"] = form.probability
             if choices:
                 settings["choice"] = choices
-        elif choices:
-            ctx.fail("E301", f"`{form.primitive.name}` draws nothing, so it is no alternative",
-                     stage.span, hint="put it before or after the choice")  # fmt: skip
         node = ctx.add(form.primitive.name, [at.node], result, stage.span, settings,
                        hint=f"{self.name}_{form.primitive.name}")  # fmt: skip
         return _At(node.name, result)
+
+    def _expect_alternative(self, form: Stage, before: ViewType, after: ViewType) -> None:
+        """Refuse an operation that cannot be applied to some images and not to the others."""
+        name = form.primitive.name
+        if form.primitive.takes_sizes:
+            message = f"`{name}` crops every image, so it is no alternative"
+            self.ctx.fail("E301", message, form.span, hint="put it before or after the choice")
+        if replace(before, unit=after.unit) != after:
+            message = f"`{name}` makes {before} into {after}, so it is no alternative"
+            hint = "each operation of an alternative keeps the size and the channels"
+            self.ctx.fail("E301", message, form.span, hint=hint)
 
     def _checked(self, rule: Callable[..., ViewType], form: Stage, type_: ViewType) -> ViewType:
         try:
@@ -97,8 +108,8 @@ class _Making:
     def _choice(self, choice: Choice, at: _At, site: str, choices: _Choices) -> _At:
         """Every alternative in every slot, each for the images whose draw falls on it.
 
-        Alternatives are given the images as the choice is, and give images of the same type, but
-        that their values may leave 0..1.
+        Alternatives are given the images as the choice is, and keep their type, but that values may
+        leave 0..1.
         """
         if self.ctx.mode == "evaluation" or choice.probability == 0:
             return at
@@ -113,10 +124,6 @@ class _Making:
                 for number, stage in enumerate(stages):
                     place = f"{site}/{'' if slot is None else slot}.{member}.{number}"
                     after = self.step(stage, after, place, (*choices, drawn))
-                if replace(after.type, unit=True) != replace(given, unit=True):
-                    message = f"this alternative makes {given} into {after.type}"
-                    self.ctx.fail("E301", message, stages[0].span,
-                                  hint="alternatives keep the size and the channels")  # fmt: skip
                 unit, node = unit and after.type.unit, after.node
         return _At(node, replace(at.type, unit=unit))
 
@@ -172,6 +179,17 @@ def part_of(ctx: Context, of: View | ViewOp, name: str, span: Span) -> ViewOp | 
     for op in named:
         return _number_of_op(ctx, ViewOp(of, op), name, span)
     return None
+
+
+def numbers_hint(ctx: Context, of: View, name: str) -> str:
+    """Say which numbers a loss can read of a view, the nearest name first."""
+    ops = {node.op: PRIMITIVES[node.op].numbers for node, _ in _ops(ctx, of)}
+    if not ops:
+        return "no operation of its chain draws anything"
+    numbers = {number for found in ops.values() for number in found}
+    listed = [f"`{op}.{number}`" for op in ops for number in (*ops[op], "applied")]
+    shown = ", ".join(listed[:_SHOWN]) + (", ..." if len(listed) > _SHOWN else "")
+    return nearest(name, {*numbers, *ops}) or f"of what its chain draws there are {shown}"
 
 
 def _number_of_op(ctx: Context, of: ViewOp, name: str, span: Span) -> Value:

@@ -158,7 +158,7 @@ def _attribute(
         hint, fix = advice.member(ctx, value, node)
     hint = hint or habits.method_hint(node.name)
     if not hint and isinstance(value, View):
-        hint = "no operation of its chain draws a number of this name; `sslang doc OP` lists them"
+        hint = chains.numbers_hint(ctx, value, node.name)
     if not hint and isinstance(value, Value):
         hint = f"of what a net gives there are {', '.join(f'`{name}`' for name in FIELDS)}"
     where = Span(node.span.source, node.value.span.end, node.span.end)

@@ -125,7 +125,9 @@ def color_jiggle(
            numbers={"factor": Number("brightness_factor", "what is added is it less 1")},
 )  # fmt: skip
 def brightness(x: ViewType, amount: Amount, clip: bool = True, per: Per = "image") -> ViewType:
-    """Add f - 1 to all values, where f is uniform in `amount`, or in 1 - d..1 + d of a number d.
+    """Add f - 1 to all values.
+
+    f is uniform in the range `amount`, or for a number d in 1 - d..1 + d.
 
     Without `clip` the result leaves 0..1.
     """
@@ -139,7 +141,9 @@ def brightness(x: ViewType, amount: Amount, clip: bool = True, per: Per = "image
            numbers={"factor": Number("contrast_factor", "the factor of all values")},
 )  # fmt: skip
 def contrast(x: ViewType, amount: Amount, clip: bool = True, per: Per = "image") -> ViewType:
-    """Multiply all values by a factor uniform in `amount`, or in 1 - d..1 + d of a number d.
+    """Multiply all values by a factor.
+
+    It is uniform in the range `amount`, or for a number d in 1 - d..1 + d.
 
     So kornia's op makes images darker or brighter, too; the contrast of `color_jitter` keeps the
     mean. Without `clip` the result leaves 0..1.
@@ -202,8 +206,8 @@ def equalize(x: ViewType) -> ViewType:
 def clahe(x: ViewType, clip: Amount = 40.0, grid: int = 8, per: Per = "image") -> ViewType:
     """Equalize histograms by tiles, with limited contrast (CLAHE; Zuiderveld, 1994).
 
-    `grid` x `grid` tiles, each of which has at least 2 pixels a side; of a `clip` of 0 the contrast
-    is not limited.
+    The image is cut into `grid` x `grid` tiles of at least 2 pixels a side. With a `clip` of 0 the
+    contrast is not limited.
     """
     at_least("clip", ends(clip)[0], 0)
     size = shown(x, "clahe").size
@@ -223,10 +227,10 @@ def invert(x: ViewType) -> ViewType:
            numbers={"bits": Number("bits_factor", "how many bits are kept", below=9)},
 )  # fmt: skip
 def posterize(x: ViewType, bits: int | Interval, per: Per = "image") -> ViewType:
-    """Keep so many bits of each value in 0..255, a number as torchvision has it, or a range.
+    """Keep the highest `bits` of each value in 0..255: a number, as in torchvision, or a range.
 
-    (Of a number n, kornia alone draws n..8.) Of a range the ends are half as likely as what lies
-    between, for kornia rounds a uniform number.
+    (For a number n, kornia alone draws n..8.) The ends of a range are drawn half as often as what
+    lies between, for kornia rounds a uniform number.
     """
     within("bits", ends(bits), 0, 8)
     if any(end != int(end) for end in ends(bits)):
@@ -259,7 +263,7 @@ def random_solarize(
 def channel_dropout(
     x: ViewType, channels: int = 1, fill: float = 0.0, per: Per = "image"
 ) -> ViewType:
-    """Fill so many channels, drawn for each image, with one value."""
+    """Fill `channels` of the channels, drawn for each image, with the value `fill`."""
     within("fill", (fill, fill), 0, 1)
     if not 1 <= channels <= x.channels:
         raise Misfit(f"`channels` is {channels}; the view has {x.channels}", code="E309")
@@ -284,7 +288,7 @@ def channel_shuffle(x: ViewType, per: Per = "image") -> ViewType:
 def rgb_shift(
     x: ViewType, red: Amount = 0.5, green: Amount = 0.5, blue: Amount = 0.5, per: Per = "image"
 ) -> ViewType:
-    """Add a number to each channel, uniform in a range, or in -d..d of a number d; then clip."""
+    """Add a number to each channel, uniform in a range or for a number d in -d..d; then clip."""
     spread(red=red, green=green, blue=blue)
     for name, value in (("red", red), ("green", green), ("blue", blue)):
         within(name, about_zero(value), -1, 1)

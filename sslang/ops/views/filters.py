@@ -7,6 +7,7 @@ from sslang.ops.views.inputs import (
     Amount,
     Per,
     about_zero,
+    above_zero,
     at_least,
     both,
     coloured,
@@ -41,10 +42,9 @@ def gaussian_blur(
     at least 3 (23 at 224 pixels). Beyond the border the image is reflected, or is zeros as in
     SimCLR's and BYOL's code, which darkens the rim.
     """
-    if not 0 < sigma.low <= sigma.high:
-        raise Misfit(f"sigma = {sigma}: it must be positive", code="E309")
-    if kernel is not None and (kernel % 2 == 0 or kernel < 1):
-        raise Misfit(f"the kernel is {kernel}; it must be odd and positive", code="E309")
+    above_zero("sigma", sigma.low)
+    if kernel is not None:
+        odd(kernel)
     size = sized(x, "gaussian_blur").size
     assert size is not None
     if (kernel or 3) // 2 >= size:

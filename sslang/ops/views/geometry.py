@@ -239,7 +239,10 @@ def elastic_transform(
 
     Bicubic interpolation overshoots at edges: its result leaves 0..1.
     """
+    size = sized(x, "elastic_transform").size
+    assert size is not None
     above_zero("sigma", sigma)
+    within("sigma", (sigma, sigma), 0, size)
     if kernel is not None:
         odd(kernel)
     return sampled(x, "elastic_transform", interpolation)
@@ -266,4 +269,5 @@ def fisheye(
     within("center_x", ends(center_x), -1, 1)
     within("center_y", ends(center_y), -1, 1)
     above_zero("gamma", gamma.low)
+    within("gamma", ends(gamma), 0, 100)
     return sized(x, "fisheye")

@@ -85,7 +85,7 @@ def plasma_brightness(
 @kornia_op("RandomPlasmaContrast", form="fields.Fields",
            numbers={"roughness": Number("roughness", "of the plasma")})  # fmt: skip
 def plasma_contrast(x: ViewType, roughness: Interval = _ROUGHNESS, per: Per = "image") -> ViewType:
-    """Stretch the contrast here, narrow it there, by a cloud of plasma (Nicolaou et al., 2022)."""
+    """Raise the contrast in some places and lower it in others, by plasma (Nicolaou, 2022)."""
     within("roughness", ends(roughness), 0, 1)
     return shown(x, "plasma_contrast")
 

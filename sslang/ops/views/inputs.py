@@ -11,6 +11,7 @@ Per = Literal["image", "step"]
 Sampling = Literal["bilinear", "bicubic", "nearest"]
 Border = Literal["zeros", "border", "reflection"]
 Amount = float | Interval  # a range to draw from, or one number
+LARGEST_KERNEL = 4095  # in pixels, as the largest images
 Written = Amount | tuple[float, float]  # the same, or as the code of a step has it: a pair
 
 
@@ -26,7 +27,8 @@ def sized(x: ViewType, op: str) -> ViewType:
 
 def positive(size: int, what: str) -> int:
     if not 1 <= size <= 4096:
-        raise Misfit(f"{what} is {size}; it must lie in 1..4096", code="E309")
+        domain = "in 1..4096"
+        raise Misfit(f"{what} is {size}; it must lie {domain}", "", "E309", (what, domain))
     return size
 
 
@@ -102,7 +104,8 @@ def within(name: str, pair: tuple[float, ...] | None, low: float, high: float) -
     """Raise a Misfit where an end of a range lies outside of low..high."""
     if pair is not None and not all(low <= end <= high for end in pair):
         shown = f"{pair[0]:g}" if len(set(pair)) == 1 else "..".join(f"{end:g}" for end in pair)
-        raise Misfit(f"`{name}` is {shown}; it must lie in {low:g}..{high:g}", code="E309")
+        domain = f"in {low:g}..{high:g}"
+        raise Misfit(f"`{name}` is {shown}; it must lie {domain}", "", "E309", (name, domain))
     if pair is not None and len(pair) != 2:
         raise Misfit(f"`{name}` takes two numbers, not {len(pair)}", code="E309")
 
@@ -110,7 +113,8 @@ def within(name: str, pair: tuple[float, ...] | None, low: float, high: float) -
 def at_least(name: str, value: float, least: float) -> None:
     """Raise a Misfit for a number below `least`."""
     if value < least:
-        raise Misfit(f"`{name}` is {value:g}; it must be {least:g} or more", code="E309")
+        domain = f"{least:g} or more"
+        raise Misfit(f"`{name}` is {value:g}; it must be {domain}", "", "E309", (name, domain))
 
 
 def spread(**amounts: Amount | None) -> None:
@@ -125,17 +129,18 @@ def spread(**amounts: Amount | None) -> None:
 def above_zero(name: str, value: float) -> None:
     """Raise a Misfit for a number that is not positive."""
     if value <= 0:
-        raise Misfit(f"`{name}` is {value:g}; it must be positive", code="E309")
+        domain = "positive"
+        raise Misfit(f"`{name}` is {value:g}; it must be {domain}", "", "E309", (name, domain))
 
 
 def odd(kernel: int, size: int | None = None, border: str = "zeros", least: int = 1) -> None:
-    """Raise a Misfit for a window that is even, or too large for what is beyond the border.
+    """Raise a Misfit for a window that is even, or too large, or so for what is beyond the border.
 
     The image can be reflected once, by a pixel less than its size, or repeated once.
     """
-    if kernel < least or kernel % 2 == 0:
-        due = "positive" if least == 1 else f"{least} or more"
-        raise Misfit(f"`kernel` is {kernel}; it must be odd and {due}", code="E309")
+    if kernel % 2 == 0 or not least <= kernel <= LARGEST_KERNEL:
+        domain = f"odd, in {least}..{LARGEST_KERNEL}"
+        raise Misfit(f"`kernel` is {kernel}; it must be {domain}", "", "E309", ("kernel", domain))
     beyond = {"reflect": 1, "circular": 0}.get(border)
     if size is not None and beyond is not None and kernel // 2 > size - beyond:
         raise Misfit(f"a `kernel` of {kernel} is too large for images of {size}, `{border}` beyond "

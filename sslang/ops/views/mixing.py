@@ -1,7 +1,8 @@
 """Mixing: views made of several images, or of the pieces of one.
 
-A loss reads what was mixed: of `view m = ... | mixup`, `m.partner` is the row of the batch that was
-mixed in, and `m.weight` its share of the image, 0 where the op was not applied.
+A loss reads what was mixed: of `view m = x | mixup`, `m.partner` is the row of the batch that was
+mixed in, as it stands in the chain of m before `mixup`, and `m.weight` its share of the image, 0
+where the op was not applied. m goes on from x, so both show the same crop of each image.
 """
 
 from sslang.ops.declare import Misfit, Number, kornia_op
@@ -19,7 +20,9 @@ _PARTNER = Number("partner", "the row of the batch that is mixed in", (), "batch
 def mixup(x: ViewType, weight: Interval = Interval(0.0, 1.0), per: Per = "image") -> ViewType:
     """Mix each image with another of the batch: (1 - w) * own + w * partner (Zhang et al., 2018).
 
-    w is uniform in `weight`. A loss reads `m.partner` and `m.weight` of a view m.
+    w, the partner's share, is uniform in `weight`; in the paper it is 1 - lambda, and lambda of
+    Beta(alpha, alpha), which is uniform for an alpha of 1. A loss reads `m.partner` and `m.weight`
+    of `view m = x | mixup`. An image may be drawn as its own partner.
     """
     within("weight", ends(weight), 0, 1)
     return whole(x, "mixup")
@@ -36,8 +39,9 @@ def cutmix(
 ) -> ViewType:
     """Paste a box of another image of the batch into each (Yun et al., 2019).
 
-    The share that is kept is drawn of Beta(beta, beta) and clipped to `keep`; a loss reads
-    `m.partner`, `m.weight` (the area that was pasted, as a share) and `m.box` of a view m.
+    The share that is kept, lambda in the paper, is drawn of Beta(beta, beta) and clipped to `keep`.
+    A loss reads `m.partner`, `m.weight` (the area that was pasted, as a share) and `m.box` of
+    `view m = x | cutmix`. An image may be drawn as its own partner.
     """
     above_zero("beta", beta)
     within("keep", ends(keep), 0, 1)

@@ -52,6 +52,8 @@ def random_erasing(
     """Fill a random box with one value (Zhong et al., 2017).
 
     `scale` is the range of its area in shares of the image, `ratio` of its height over its width.
+    With `ratio = 1..1` and one area, such as `scale = 0.25..0.25`, it is nearly Cutout (DeVries,
+    Taylor, 2017), whose square may also reach beyond the image.
     """
     within("scale", ends(scale), 0, 1)
     above_zero("ratio", ratio.low)

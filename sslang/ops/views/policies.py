@@ -3,7 +3,7 @@
 from typing import Literal
 
 from sslang.ops.declare import Misfit, Number, kornia_op
-from sslang.ops.views.inputs import Per, coloured
+from sslang.ops.views.inputs import Per, coloured, within
 from sslang.types import ViewType
 
 
@@ -16,7 +16,7 @@ def _sharpened(x: ViewType, op: str) -> ViewType:
 
 
 @kornia_op("auto.RandAugment", form="policies.RandAugment",
-           numbers={"chosen": Number("chosen", "the numbers of the ops in the list",
+           numbers={"chosen": Number("chosen", "the places of the ops in the list, from 0 on",
                                     lambda s, x: (s["n"],), 15),
                     })  # fmt: skip
 def rand_augment(x: ViewType, n: int = 2, m: int = 9, per: Per = "image") -> ViewType:
@@ -28,15 +28,13 @@ def rand_augment(x: ViewType, n: int = 2, m: int = 9, per: Per = "image") -> Vie
     `per = step` all images have the same, as kornia draws them. (kornia shears by 180 degrees times
     the 0.3 of the paper: up to 54 degrees, where PIL's 0.3 are 17.)
     """
-    if not 0 < m < 30:
-        raise Misfit(f"`m` is {m}; the magnitude must lie in 1..29", code="E309")
-    if not 1 <= n <= 15:
-        raise Misfit(f"`n` is {n}; the list has 15 ops", code="E309")
+    within("m", (m, m), 1, 29)
+    within("n", (n, n), 1, 15)
     return _sharpened(x, "rand_augment")
 
 
 @kornia_op("auto.TrivialAugment", form="policies.TrivialAugment",
-           numbers={"chosen": Number("chosen", "the number of the op in the list", (1,), 12)},
+           numbers={"chosen": Number("chosen", "the op's place in the list, from 0 on", (1,), 12)},
 )  # fmt: skip
 def trivial_augment(x: ViewType, per: Per = "image") -> ViewType:
     """Apply one op of a list of 12, at a random magnitude (TrivialAugment; Mueller, Hutter, 2021).
@@ -49,7 +47,7 @@ def trivial_augment(x: ViewType, per: Per = "image") -> ViewType:
 
 
 @kornia_op("auto.AutoAugment", form="policies.AutoAugment",
-           numbers={"chosen": Number("chosen", "the number of the sub-policy", (1,), 25)},
+           numbers={"chosen": Number("chosen", "the pair's place in the list, from 0", (1,), 25)},
 )  # fmt: skip
 def auto_augment(
     x: ViewType,

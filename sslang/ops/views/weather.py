@@ -69,7 +69,8 @@ def rain(
 def snow(
     x: ViewType, coefficient: Amount = 0.5, brightness: Amount = 2.0, per: Per = "image"
 ) -> ViewType:
-    """Brighten what is darker than a lightness in HLS, as snow does; each a number or a range."""
+    """Whiten the image as snow does: what is darker than `coefficient`, a lightness of HLS, is
+    brightened by the factor `brightness`. Each is a number or a range."""
     within("coefficient", ends(coefficient), 0, 1)
     within("brightness", ends(brightness), 1, 100)
     return coloured(x, "snow")

@@ -86,7 +86,7 @@ RANGES: dict[str, dict[str, Range]] = {
     "smallest_max_size": {"size": PIXELS},
     "pad_to": {"size": Range(("31", "4097"), ("32", "99"))},
     "box_blur": {"kernel": Range(("0", "2", "65"), ("1", "63"))},
-    "median_blur": {"kernel": Range(("0", "2"), ("1", "9"))},
+    "median_blur": {"kernel": Range(("0", "2", "4097"), ("1", "9"))},
     "motion_blur": {
         "kernel": Range(("1", "4", "3..6", "2..5", "67"), ("3", "65", "3..9"), "border = circular"),
         "angle": TURN,
@@ -111,13 +111,13 @@ RANGES: dict[str, dict[str, Range]] = {
     "perspective": {"distortion": Range(("-0.01", "1.01"), ("0", "1"))},
     "thin_plate_spline": {"scale": Range(("-0.01", "1.01"), ("0", "1"))},
     "elastic_transform": {
-        "sigma": Range(("0", "-1"), ("0.01", "20")),
-        "kernel": Range(("0", "4", "-3"), ("1", "99")),
+        "sigma": Range(("0", "-1", "32.1", "1e10"), ("0.01", "32")),
+        "kernel": Range(("0", "4", "-3", "4097", "1000000001"), ("1", "99")),
     },
     "fisheye": {
         "center_x": pair("-1", "1", "-1.01", "1.01"),
         "center_y": pair("-1", "1", "-1.01", "1.01"),
-        "gamma": Range(("0..1", "-1..1"), ("0.01..0.01", "1..9")),
+        "gamma": Range(("0..1", "-1..1", "1..101"), ("0.01..0.01", "1..100")),
     },
     "gaussian_illumination": {
         "gain": span(*SHARE),
