@@ -16,6 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sslang.emit.augmentations.installed import classes_of_kornia
+
 FILE = Path("tests/emit/augmentations/kornia.json")
 REQUIRED = "required"
 
@@ -36,24 +38,7 @@ def installed() -> dict[str, Any]:
 
 def signatures() -> dict[str, dict[str, str]]:
     """Return the parameters of each class, by its path below `kornia.augmentation`."""
-    import kornia.augmentation as augmentation
-    from kornia.augmentation import auto
-    from kornia.augmentation.auto.base import PolicyAugmentBase
-
-    def made(kind: type) -> bool:
-        """Whether a class is no base of others, and not of volumes."""
-        volumes = (augmentation.AugmentationBase3D,)
-        return "Base" not in kind.__name__ and not issubclass(kind, volumes)
-
-    images = (augmentation.AugmentationBase2D, augmentation.MixAugmentationBaseV2)
-    modules = (("", augmentation, images), ("auto.", auto, PolicyAugmentBase))
-    found = {
-        prefix + name: kind
-        for prefix, module, bases in modules
-        for name, kind in vars(module).items()
-        if inspect.isclass(kind) and issubclass(kind, bases) and made(kind)
-    }
-    return {path: _signature(kind) for path, kind in sorted(found.items())}
+    return {path: _signature(kind) for path, kind in sorted(classes_of_kornia().items())}
 
 
 def _signature(kind: type) -> dict[str, str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sslang.emit.augmentations.installed import classes_of_kornia
 from sslang.ops import PRIMITIVES
 from sslang.ops.views import LEFT_OUT
 
@@ -39,16 +38,6 @@ def classes() -> list[Class]:
     ]
 
 
-def _names() -> Iterator[str]:
+def _names() -> set[str]:
     """Names of classes that are neither bases nor 3-D."""
-    from kornia import augmentation
-    from kornia.augmentation import auto
-    from kornia.augmentation._2d.base import AugmentationBase2D
-    from kornia.augmentation._2d.mix.base import MixAugmentationBaseV2
-    from kornia.augmentation.auto.base import PolicyAugmentBase
-
-    kinds = (AugmentationBase2D, MixAugmentationBaseV2, PolicyAugmentBase)
-    for name, kind in {**vars(augmentation), **vars(auto)}.items():
-        is_one = inspect.isclass(kind) and issubclass(kind, kinds)
-        if is_one and not name.endswith("3D") and "Base" not in name:
-            yield name
+    return {path.rpartition(".")[2] for path in classes_of_kornia()}

@@ -214,4 +214,7 @@ def _numbers(primitive: Primitive) -> Iterator[str]:
     for name, number in {**primitive.numbers, "applied": APPLIED}.items():
         shape = TensorType((BATCH, *number.shape_of(settings, PLAIN)), number.dtype)
         example = "e.g. " if callable(number.shape) else ""
-        yield f"view.{primitive.name}.{name}: {example}{shape}; {number.doc}."
+        idle = number.idle_of(settings, PLAIN)
+        told = "the row itself" if name == "partner" else shown(idle)
+        otherwise = "" if name == "applied" else f"; {told} where the op was not applied"
+        yield f"view.{primitive.name}.{name}: {example}{shape}; {number.doc}{otherwise}."

@@ -143,6 +143,7 @@ class Drawing:
     def __post_init__(self) -> None:
         self._sources: dict[str, Source] = {}
         self._uniforms: dict[object, NDArray[np.float64]] = {}
+        self._numbers: dict[tuple[str, str], NDArray[Any]] = {}
 
     @property
     def every_row(self) -> Indices:
@@ -207,25 +208,33 @@ class Drawing:
     def number(self, draw: ViewDraw, name: str) -> NDArray[Any]:
         """A number that an op drew, of all rows: [batch, ...], after `patches` [batch, h, w, ...].
 
-        Where the op was not applied it is 0, and a partner is the row itself.
+        Where the op was not applied it is what the declaration calls idle.
         """
+        if (draw.site, name) not in self._numbers:
+            self._numbers[draw.site, name] = self._by_image(draw, self._number(draw, name))
+        return self._numbers[draw.site, name]
+
+    def _number(self, draw: ViewDraw, name: str) -> NDArray[Any]:
         applied = self.applied(draw)
         if name == APPLIED:
-            return self._by_image(draw, applied.astype(np.float64))
+            return applied.astype(np.float64)
         number = PRIMITIVES[draw.op].numbers[name]
+        settings = _full(draw.op, draw.settings)
+        shape = (len(applied), *number.shape_of(settings, draw.before))
+        whole = np.zeros(shape, dtype=np.int64 if number.dtype == "int" else np.float64)
+        if name == "partner":
+            whole += np.arange(len(whole)).reshape(-1, *[1] * (whole.ndim - 1))
+        else:
+            whole += np.array(number.idle_of(settings, draw.before), dtype=whole.dtype)
         rows = np.flatnonzero(applied)
+        if len(rows) == 0:
+            return whole
         if is_augmentation(draw.op):
-            values = draw.form.numbers(self._source(draw), rows)[number.read].numpy()
+            whole[rows] = draw.form.numbers(self._source(draw), rows)[number.read].numpy()
         else:
             u = self.uniform(draw, np.arange(self.batch))[rows]
-            values = _function(number.read)(u, **_full(draw.op, draw.settings))
-        kind = np.int64 if number.dtype == "int" else np.float64
-        whole = np.zeros((len(applied), *values.shape[1:]), dtype=kind)
-        if name == "partner":
-            own = np.arange(len(whole)).reshape(-1, *[1] * (whole.ndim - 1))
-            whole += own
-        whole[rows] = values
-        return self._by_image(draw, whole)
+            whole[rows] = _function(number.read)(u, **settings)
+        return whole
 
     def _by_image(self, draw: ViewDraw, values: NDArray[Any]) -> NDArray[Any]:
         if draw.before.grid is None:

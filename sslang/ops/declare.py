@@ -41,6 +41,7 @@ class Misfit(Exception):
 
 
 Shape = tuple[int, ...]
+Idle = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
 Settings = Mapping[str, Any]
 
 
@@ -50,14 +51,16 @@ class Number:
 
     `read` is its name among the numbers of the op's form; of an op of ours, the dotted path of a
     function of its uniform draws and settings. `shape` is that of one image's; an integer stays
-    below `below`, for instance the rows of the batch. Both may be functions of all settings and the
-    type of the images.
+    below `below`, for instance the rows of the batch. `idle` is what is read of an image that the
+    op was not applied to, as a tuple its entries; a partner is the row itself. All three may be
+    functions of all settings and the type of the images.
     """
 
     read: str
     doc: str
     shape: Shape | Callable[[Settings, ViewType], Shape] = ()
     below: int | Literal["batch", ""] | Callable[[Settings, ViewType], int] = ""
+    idle: Idle | Callable[[Settings, ViewType], Idle] = 0
 
     @property
     def dtype(self) -> Literal["float", "int"]:
@@ -70,6 +73,10 @@ class Number:
     def below_of(self, settings: Settings, x: ViewType) -> int | Literal["batch", ""]:
         """Return what an integer stays below: a number, or the rows of the batch."""
         return self.below(settings, x) if callable(self.below) else self.below
+
+    def idle_of(self, settings: Settings, x: ViewType) -> Idle:
+        """Return what is read of an image that the op was not applied to."""
+        return self.idle(settings, x) if callable(self.idle) else self.idle
 
 
 @record(frozen=True)

@@ -55,7 +55,7 @@ def dry_run(program: Program, options: RunOptions) -> Rehearsal:
     ) as batches:  # fmt: skip
         batch = next(batches)
         with naming_memory("making the views", learner.device, learner):
-            expect_declared_values(learner.method, batch.pixels, batch.sizes)
+            expect_declared_values(learner.method, batch)
         with naming_index(learner), explaining_memory(learner, batch, options.processes):
             report = learner.train_step(
                 batch.pixels, batch.sizes, index=batch.index, label=batch.label, batch=batch.rows

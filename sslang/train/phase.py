@@ -209,7 +209,8 @@ class Phase:
         write_listings(self.folder, self.program.phase, self.data)
         with self._batches(0) as batches:
             batch = next(batches)
-        expect_declared_values(self.learner.method, batch.pixels, batch.sizes)
+        with naming_memory("making the views", self.learner.device, self.learner):
+            expect_declared_values(self.learner.method, batch)
         artifacts.write_views(
             self.folder, self.recorder, self.learner, self.data.train, self.name,
             workers=self.options.workers,

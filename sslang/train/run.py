@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sslang.diagnostics import Diagnostic, DiagnosticError, nearest
 from sslang.emit.augmentations.installed import expect_installed
+from sslang.ir.graph import Graph
 from sslang.ir.program import Program
 from sslang.track import run_folder
 from sslang.track.files import write_atomic
@@ -37,7 +38,7 @@ def prepare(
     """
     device = options.resolved_device()
     _check_device(device)
-    expect_installed(program.step, *([] if program.features is None else [program.features]))
+    expect_installed(*_graphs(program.phases))
     data = open_data(program, listed)
     problems = data_facts(program, len(data.train))
     if problems:
@@ -48,6 +49,14 @@ def prepare(
     if options.compile:
         learner.compile()
     return data, learner
+
+
+def _graphs(phases: Sequence[Program]) -> Iterator[Graph]:
+    """The steps of phases, and what evaluation computes in them."""
+    for program in phases:
+        yield program.step
+        if program.features is not None:
+            yield program.features
 
 
 def _check_device(device: str) -> None:
@@ -73,6 +82,7 @@ def run(
     processes = options.processes
 
     def prepared() -> tuple[Position, Data, Learner]:
+        expect_installed(*_graphs(program.phases[first:]))
         carried = _carried(program, first, begun)
         data, learner = prepare(program.phases[first], options, carried)
         _check_later(program.phases[first + 1 :])
@@ -156,6 +166,7 @@ def _taken_up(
         )
     state = loaded.payload
     number = phase_number(program, state["phase"])
+    expect_installed(*_graphs(program.phases[number:]))
     at = Position(number, state["offset"], state["carried"], loaded)
     listed = read_listings(folder, state["phase"])
     data, learner = prepare(program.phases[number], options, state["carried"], listed)

@@ -8,14 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, fx
 
+from sslang.data.batches import Batch
 from sslang.diagnostics import Diagnostic, DiagnosticError, Span
-from sslang.emit.method import Method, Sizes
+from sslang.emit.method import Method
 from sslang.ir.graph import Graph, Node
 from sslang.train.leaves import tensors_in
 from sslang.types import ViewType
 
+ROWS = 64  # of a batch, that are looked at
 _TOLERANCE = 1e-3  # beyond 0..1: more than rounding, and less than a step of 8 bits
 
 
@@ -67,11 +70,19 @@ def _fault(node: Node, x: Tensor) -> Fault | None:
     return None
 
 
-def expect_declared_values(method: Method, pixels: Tensor, sizes: Sizes, step: int = 0) -> None:
-    """Raise E703 or E731 where an op of the views gives no numbers, or leaves its range."""
+def expect_declared_values(method: Method, batch: Batch) -> None:
+    """Raise E703 or E731 where an op of the views gives no numbers, or leaves its range.
+
+    Of the first rows of a batch of the first step, by the draws of that step. A partner of another
+    process is not at hand: the row itself stands for it.
+    """
     walk = ViewWalk(method.view_code.module, method.graph)
-    drawing = method.drawing(step, len(pixels))
-    walk.run(pixels, sizes, *drawing.all(method.view_code.draws, drawing.every_row))
+    drawing, draws = method.drawing(0, batch.rows), method.view_code.draws
+    rows = drawing.closure(draws, drawing.every_row[batch.first : batch.first + ROWS])
+    rows = rows[(rows >= batch.first) & (rows < batch.first + len(batch.pixels))]
+    at = rows - batch.first
+    walk.run(batch.pixels[torch.from_numpy(at).to(batch.pixels.device)], batch.sizes[at],
+             *drawing.all(draws, rows))  # fmt: skip
     fault = walk.fault
     if fault is None:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sslang.api import load_source
+from sslang.cli.view_page import fitting
 from sslang.diagnostics import DiagnosticError, Source
+from sslang.emit import draws
 from sslang.emit.method import Method
-from sslang.emit.view_draws import Choice, Drawing, ViewDraw
+from sslang.emit.view_draws import Choice, Drawing, ViewDraw, plain
 from sslang.ir.build import build
 from sslang.model.overlay import resolve
 from sslang.model.resolve import load
+from sslang.ops import PRIMITIVES
 from sslang.passes import PIPELINE, Pass
 from sslang.types import ViewType
 
@@ -229,3 +233,95 @@ def test_in_evaluation_an_op_that_draws_nothing_stays_and_random_ones_go() -> No
     (view,) = code.module(images(), sizes(BATCH))
     plain = method("random_crop(32) | equalize | median_blur(3)")
     torch.testing.assert_close(view, whole(plain, images()), rtol=0, atol=1e-6)
+
+
+NUMBERS = [(op, name) for op, p in PRIMITIVES.items() if p.kind == "view" for name in p.numbers]
+
+
+@pytest.mark.parametrize(("op", "name"), NUMBERS, ids=[f"{op}.{name}" for op, name in NUMBERS])
+def test_a_number_is_read_where_no_image_drew_the_op(op: str, name: str) -> None:
+    primitive = PRIMITIVES[op]
+    before = ViewType(3, 32)
+    settings = fitting(primitive, before) or {}
+    given = {k: plain(v) for k, v in settings.items()}
+    drawing = Drawing(partial(draws.stream_key, 0, "train"), 0, 5)
+    never = drawing.number(ViewDraw("d", op, "view/a/0", 0.0, given, before), name)
+    always = drawing.number(ViewDraw("d", op, "view/a/1", 1.0, given, before), name)
+    assert never.shape == always.shape
+    assert never.dtype == always.dtype
+    some = drawing.number(ViewDraw("d", op, "view/a/1", 0.5, given, before), name)
+    applied = drawing.applied(ViewDraw("d", op, "view/a/1", 0.5, given, before))
+    assert some.shape == always.shape
+    assert applied.any()
+    if name != "partner":
+        assert (never == never[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("op", "name", "idle"),
+    [
+        ("mosaic", "weight", [1, 0, 0, 0]), ("contrast", "factor", 1), ("affine", "scale", [1, 1]),
+        ("channel_shuffle", "order", [0, 1, 2]), ("rotation", "degrees", 0),
+        ("jigsaw", "permutation", [*range(16)]), ("posterize", "bits", 8),
+        ("perspective", "corners", [[0, 0], [31, 0], [31, 31], [0, 31]]),
+    ],
+)  # fmt: skip
+def test_an_image_that_an_op_was_not_applied_to_has_what_would_leave_it(
+    op: str, name: str, idle: Any
+) -> None:
+    before = ViewType(3, 32)
+    given = {k: plain(v) for k, v in (fitting(PRIMITIVES[op], before) or {}).items()}
+    drawing = Drawing(partial(draws.stream_key, 0, "train"), 0, 5)
+    never = drawing.number(ViewDraw("d", op, "view/a/0", 0.0, given, before), name)
+    assert never.tolist() == [idle] * 5
+
+
+def test_pieces_and_places_of_a_puzzle_are_counted_along_the_rows() -> None:
+    of = method("resize_and_crop(32, crop = 1) | jigsaw(grid = 2)")
+    pixels = images()
+    result = whole(of, pixels)
+    (draw,) = of.view_code.draws
+    order = of.drawing(5, BATCH).number(draw, "permutation")
+    plain_ = whole(method("resize_and_crop(32, crop = 1)"), pixels)
+    corners = [(0, 0), (0, 16), (16, 0), (16, 16)]
+    for row in range(BATCH):
+        for place, piece in zip(corners, order[row], strict=True):
+            (top, left), (y, x) = place, corners[piece]
+            assert torch.equal(result[row, :, top : top + 16, left : left + 16],
+                               plain_[row, :, y : y + 16, x : x + 16])  # fmt: skip
+
+
+def test_kornia_keeps_no_field_of_a_step() -> None:
+    of = method("resize_and_crop(32, crop = 1) | gaussian_noise(0.5)")
+    whole(of, images())
+    module = of.view_code.draws[0].form.module
+    held = [value for value in vars(module).values() if isinstance(value, dict)]
+    assert not any(isinstance(v, Tensor) and v.numel() > 1000 for d in held for v in d.values())
+
+
+def _text(lines: str) -> Source:
+    return Source("test.ssl", f'method "test"\n{lines}\nassume no_collapse "a test"\n'
+                  "encoder f = resnet18(stem = small, width = 0.0625)\n")  # fmt: skip
+
+
+def test_the_numbers_of_a_family_are_a_family() -> None:
+    program = load_source(_text(
+        "view a[2] = resize_and_crop(16) | rotation(30)\n"
+        "loss = sum(mean(f(v)) for v in a) + sum(mean(a.rotation.degrees[v]) for v in a)"
+    ))  # fmt: skip
+    read = {n.setting("site") for n in program.step.nodes if n.setting("number") is not None}
+    assert read == {"view/a_0/1", "view/a_1/1"}
+
+
+@pytest.mark.parametrize("chain", ["rotation(30) @ 0", "one_of([rotation(30), invert]) @ 0"])
+def test_the_numbers_of_an_op_that_is_never_applied_can_be_read(chain: str) -> None:
+    of = method(f"resize_and_crop(16) | {chain}", "mean(f(a)) + mean(a.rotation.degrees)")
+    (draw,) = [d for d in of.step_code.values if d.number is not None]
+    assert draw.number is not None
+    assert of.drawing(0, 4).number(*draw.number).tolist() == [0.0] * 4
+
+
+def test_no_view_has_the_name_of_a_member_of_a_family() -> None:
+    lines = "view a[2] = random_crop(16)\nview a_0 = random_crop(16)\nloss = mean(f(a[0]) + f(a_0))"
+    with pytest.raises(DiagnosticError, match="E202"):
+        load_source(_text(lines))

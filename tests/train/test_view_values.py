@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from sslang.api import load_source
+from sslang.data.batches import Batch
 from sslang.diagnostics import DiagnosticError, Source
 from sslang.emit.augmentations.form import Form
 from sslang.train.learner import Learner
@@ -45,20 +47,21 @@ def spoilt(monkeypatch: pytest.MonkeyPatch, op: str, factor: float) -> None:
     monkeypatch.setattr(Form, "call", call)
 
 
-def sizes(pixels: Tensor) -> object:
-    return torch.tensor(pixels.shape[-2:]).repeat(len(pixels), 1).numpy()
+def batch() -> Batch:
+    pixels = images(32, 0)
+    sizes = np.tile(np.array(pixels.shape[-2:]), (len(pixels), 1))
+    rows = torch.arange(len(pixels))
+    return Batch(pixels, sizes, rows, torch.full_like(rows, -1), 0)
 
 
 def test_what_is_declared_is_not_spoken_of() -> None:
-    pixels = images(32, 0)
-    expect_declared_values(learner().method, pixels, sizes(pixels))  # type: ignore[arg-type]
+    expect_declared_values(learner().method, batch())
 
 
 def test_rows_of_another_alternative_may_leave_the_range() -> None:
     text = SPEC.replace("rotation(30) | gamma(0.5..2)", "one_of([gaussian_noise(0.3), equalize])")
     made = Learner(load_source(Source("test.ssl", text)), images=320, seed=0)
-    pixels = images(32, 0)
-    expect_declared_values(made.method, pixels, sizes(pixels))  # type: ignore[arg-type]
+    expect_declared_values(made.method, batch())
 
 
 @pytest.mark.parametrize(
@@ -73,9 +76,8 @@ def test_the_first_op_that_breaks_its_word_is_named(
     monkeypatch: pytest.MonkeyPatch, op: str, factor: float, code: str, said: str
 ) -> None:
     spoilt(monkeypatch, op, factor)
-    pixels = images(32, 0)
     with pytest.raises(DiagnosticError) as raised:
-        expect_declared_values(learner().method, pixels, sizes(pixels))  # type: ignore[arg-type]
+        expect_declared_values(learner().method, batch())
     (found,) = raised.value.diagnostics
     assert found.code == code and said in found.message and op in found.message
     assert found.span is not None and op in found.span.text and found.hint

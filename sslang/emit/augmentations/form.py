@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -56,9 +57,12 @@ class Source:
             self.drawn[what] = draw()
         return self.drawn[what]
 
-    def seed(self) -> int:
-        """Return the seed of kornia's generator for the whole batch."""
-        return int(self._words(1)[0])
+    def seed(self, number: int = 0) -> int:
+        """Return a seed of kornia's generator for the whole batch.
+
+        torch's generator of the host takes the lower half of it, 32 bits.
+        """
+        return int(self._words(1 + number)[number])
 
     def seeds(self, rows: Indices) -> list[int]:
         """Return a seed for each of some rows of the batch."""
@@ -135,8 +139,7 @@ class Form:
             "batch_prob": torch.ones(len(x)),
             "forward_input_shape": torch.tensor(x.shape),
         }
-        changed: Tensor = self.module(x, params=given)
-        self.module._params = {}  # type: ignore[assignment]  # a field of noise need not be kept until the next step
+        changed: Tensor = copy(self.module)(x, params=given)  # which keeps what it was given
         return changed
 
 
@@ -159,7 +162,7 @@ def form_of(op: str, settings: Mapping[str, Any], image_size: int) -> Form:
     return _made(op, tuple(sorted(settings.items())), image_size)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _made(op: str, settings: tuple[tuple[str, Any], ...], image_size: int) -> Form:
     primitive = PRIMITIVES[op]
     assert primitive.kornia is not None

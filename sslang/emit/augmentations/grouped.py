@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sslang.emit.augmentations.form import Form, Numbers, Source
+from sslang.emit.views.rows import to_device
 
 
 class Grouped(Form):
@@ -24,9 +25,9 @@ class Grouped(Form):
             return self.apply_group(x, numbers)
         changed = torch.empty_like(x)
         for number in range(group.max() + 1):
-            rows = torch.from_numpy(np.flatnonzero(group.ravel() == number))
-            at = rows.to(x.device)
-            taken = {name: value[rows] for name, value in numbers.items()}
+            rows = np.flatnonzero(group.ravel() == number)
+            at = to_device(rows, x.device)
+            taken = {name: value[torch.from_numpy(rows)] for name, value in numbers.items()}
             changed.index_copy_(0, at, self.apply_group(x.index_select(0, at), taken))
         return changed
 

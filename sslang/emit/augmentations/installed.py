@@ -6,13 +6,18 @@ import inspect
 from collections.abc import Iterator
 from importlib.metadata import version
 
+import numpy as np
+import torch
+
 from sslang.diagnostics import Diagnostic, DiagnosticError
-from sslang.emit.augmentations.form import class_of, form_of
+from sslang.emit.augmentations.form import Form, Source, class_of, form_of
 from sslang.emit.view_draws import OF_DRAWS, is_augmentation, plain
 from sslang.ir.graph import Graph, Node
 from sslang.ops import PRIMITIVES
 from sslang.ops.declare import Kornia
 from sslang.types import ViewType
+
+_TRIED = 64  # pixels a side of images that an op is tried on, at most
 
 # What kornia's checks of its arguments raise; its own errors are among these.
 _REFUSALS = (ValueError, TypeError, AssertionError, RuntimeError, NotImplementedError)
@@ -28,32 +33,45 @@ def expect_installed(*graphs: Graph) -> None:
 def _problems(graph: Graph) -> Iterator[Diagnostic]:
     types = {node.name: node.type for node in graph.nodes}
     for node in graph.nodes:
-        if node.op in PRIMITIVES and PRIMITIVES[node.op].kind == "view":
+        if node.op in PRIMITIVES and is_augmentation(node.op):
             before = types[node.references[0]]
-            if is_augmentation(node.op) and isinstance(before, ViewType):
-                reason = _reason(node, before.size or 1)
-                if reason:
-                    yield Diagnostic(
-                        "E730", f"`{node.op}`: kornia {version('kornia')} {reason}", node.place,
-                        hint="`pip install -U kornia` brings a newer one; the op's page "
-                        f"(`sslang doc {node.op}`) says what it is given",
-                    )  # fmt: skip
+            if isinstance(before, ViewType) and (found := _reason(node, before)):
+                reason, hint = found
+                message = f"`{node.op}`: kornia {version('kornia')} {reason}"
+                yield Diagnostic("E730", message, node.place, hint=hint)
 
 
-def _reason(node: Node, size: int) -> str:
-    """Why the installed kornia cannot compute a node, if it cannot."""
+def _reason(node: Node, before: ViewType) -> tuple[str, str] | None:
+    """Why the installed kornia cannot compute a node, if it cannot, and what to do."""
     kornia = PRIMITIVES[node.op].kornia
     assert kornia is not None
-    missing = missing_in(kornia, node.op, size)
+    newer = "`pip install -U kornia` brings a newer one; the op's page "
+    newer += f"(`sslang doc {node.op}`) says what it is given"
+    missing = missing_in(kornia, node.op, before.size or 1)
     if missing:
-        return missing
+        return missing, newer
+    settings = {k: plain(v) for k, v in node.settings if k not in OF_DRAWS - {"per"}}
     try:
-        form_of(
-            node.op, {k: plain(v) for k, v in node.settings if k not in OF_DRAWS - {"per"}}, size
-        )
+        form = form_of(node.op, settings, before.size or 1)
+        if node.setting("site") is not None:
+            _try(form, before)
     except _REFUSALS as error:
-        return f"refuses it: {str(error).splitlines()[0]}"
-    return ""
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"refuses it: {said}", f"other settings (`sslang doc {node.op}`), or another kornia"
+    except (AttributeError, KeyError, ImportError) as error:
+        return f"is made in another way: {type(error).__name__}: {error}", newer
+    return None
+
+
+def _try(form: Form, before: ViewType) -> None:
+    """Draw the numbers of two small images, and apply them."""
+    size = min(before.size or 1, _TRIED)
+    if size < (before.size or 1):
+        return  # settings may be about the size: a window, a box
+    shape = (2, before.channels, size, size)
+    source = Source(lambda site: np.zeros(2, dtype=np.uint64), "tried", 0, shape)
+    numbers = form.numbers(source, np.arange(2))
+    form.apply(torch.full((2 * (1 + form.mixes), *shape[1:]), 0.5), numbers)
 
 
 def missing_in(kornia: Kornia, op: str, size: int) -> str:
@@ -71,3 +89,21 @@ def missing_in(kornia: Kornia, op: str, size: int) -> str:
     if unknown:
         return f"takes no `{unknown[0]}` in `{kornia.path}`: its signature has changed"
     return ""
+
+
+def classes_of_kornia() -> dict[str, type]:
+    """Return the installed 2-D augmentations and policies, by the path below
+    `kornia.augmentation`: neither bases nor what is for volumes."""
+    from kornia import augmentation
+    from kornia.augmentation import auto
+    from kornia.augmentation.auto.base import PolicyAugmentBase
+
+    images = (augmentation.AugmentationBase2D, augmentation.MixAugmentationBaseV2)
+    modules = (("", augmentation, images), ("auto.", auto, PolicyAugmentBase))
+    return {
+        prefix + name: kind
+        for prefix, module, bases in modules
+        for name, kind in vars(module).items()
+        if inspect.isclass(kind) and issubclass(kind, bases) and "Base" not in kind.__name__
+        and not issubclass(kind, augmentation.AugmentationBase3D)
+    }  # fmt: skip

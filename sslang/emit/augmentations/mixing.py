@@ -107,4 +107,17 @@ class Mosaic(Mixed):
 
 
 class Jigsaw(Form):
-    """The pieces of each image in another order."""
+    """The pieces of each image in another order.
+
+    kornia counts places down the columns and pieces along the rows; `by_rows`, which a loss reads,
+    counts both along the rows.
+    """
+
+    def all_numbers(self, source: Source) -> Numbers:
+        found = super().all_numbers(source)
+        grid = self.settings["grid"]
+        by_columns = found["permutation"].view(-1, grid, grid)
+        return {**found, "by_rows": by_columns.transpose(1, 2).flatten(1)}
+
+    def apply(self, x: Tensor, numbers: Numbers) -> Tensor:
+        return self.call(x, {"permutation": numbers["permutation"]})

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sslang.emit.augmentations.form import Form, Indices, Numbers, Source, built, seeded
+from sslang.emit.views.rows import to_device
 
 CHOSEN = "chosen"
 
@@ -56,7 +57,7 @@ class Policy(Form):
             if params is None
             else self.module.get_children_by_params(params)  # type: ignore[operator]
         )
-        with seeded((source.seed() + slot * len(self.children) + child) % 2**63):
+        with seeded(source.seed(slot * len(self.children) + child)):
             (item,) = self.module.forward_parameters(torch.Size(source.shape))  # type: ignore[operator]
         found = {}
         for op in item.data:
@@ -67,6 +68,7 @@ class Policy(Form):
 
     def apply(self, x: Tensor, numbers: Numbers) -> Tensor:
         chosen = numbers[CHOSEN].numpy()
+        x = x.clone()
         for slot in range(chosen.shape[1]):
             for child in np.unique(chosen[:, slot]):
                 rows = np.flatnonzero(chosen[:, slot] == child)
@@ -74,9 +76,9 @@ class Policy(Form):
                 prefix = f"{slot}/{child}/"
                 own = {k.removeprefix(prefix): v[at] for k, v in numbers.items()
                        if k.startswith(prefix)}  # fmt: skip
-                on_device = at.to(x.device)
+                on_device = to_device(rows, x.device)
                 changed = self.apply_child(x.index_select(0, on_device), int(child), own)
-                x = x.index_copy(0, on_device, changed)
+                x.index_copy_(0, on_device, changed)
         return x
 
     def apply_child(self, x: Tensor, child: int, numbers: Numbers) -> Tensor:

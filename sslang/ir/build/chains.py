@@ -34,7 +34,8 @@ def view(
         at = _At(ctx.add(IMAGE, (), RAW, None, hint="image").name, RAW)
     else:
         at = _At(start.node, start.type)
-    making = _Making(ctx, name, span)
+    unused: list[tuple[Node, ViewType]] = [] if start is None else list(start.unused)
+    making = _Making(ctx, name, span, unused)
     for number, stage in enumerate(chain.stages):
         at = making.step(stage, at, f"view/{name}/{number}")
     if at.type.size is None:
@@ -43,7 +44,7 @@ def view(
     begin = None if start is None else start.node
     if ctx.mode != "evaluation" and at.node != begin and chain.stages:
         ctx.entitle(at.node, name)
-    return View(name, at.node, at.type)
+    return View(name, at.node, at.type, tuple(unused))
 
 
 @record(frozen=True)
@@ -65,6 +66,7 @@ class _Making:
     ctx: Context
     name: str
     span: Span
+    unused: list[tuple[Node, ViewType]]  # ops that are never applied; their numbers can be read
 
     def step(self, stage: Stage | Choice, at: _At, site: str, choices: _Choices = ()) -> _At:
         """What the images are after a step of the chain."""
@@ -72,8 +74,10 @@ class _Making:
             return self._choice(stage, at, site, choices)
         ctx = self.ctx
         form = stage if ctx.mode != "evaluation" else _evaluation(ctx, stage, at.type)
-        if form is None or (form.probability == 0 and not form.primitive.has(MixesRows)):
+        if form is None:
             return at
+        if form.probability == 0 and not form.primitive.has(MixesRows):
+            return self._never(form, at, site)
         result = self._checked(form.primitive.rule, form, at.type)
         settings = dict(form.settings)
         if choices:
@@ -86,6 +90,15 @@ class _Making:
         node = ctx.add(form.primitive.name, [at.node], result, stage.span, settings,
                        hint=f"{self.name}_{form.primitive.name}")  # fmt: skip
         return _At(node.name, result)
+
+    def _never(self, form: Stage | Choice, at: _At, site: str) -> _At:
+        """The images as they are, for the op is left out; its numbers say that it is idle."""
+        if isinstance(form, Choice):
+            return self._choice(replace(form, probability=0.0), at, site, ())
+        settings = {**dict(form.settings), "site": site, "probability": 0.0}
+        node = Node("", form.primitive.name, (at.node,), tuple(settings.items()), at.type)
+        self.unused.append((node, at.type))
+        return at
 
     def _expect_alternative(self, form: Stage, before: ViewType, after: ViewType) -> None:
         """Refuse an operation that cannot be applied to some images and not to the others."""
@@ -111,7 +124,12 @@ class _Making:
         Alternatives are given the images as the choice is, and keep their type, but that values may
         leave 0..1.
         """
-        if self.ctx.mode == "evaluation" or choice.probability == 0:
+        if self.ctx.mode == "evaluation":
+            return at
+        if choice.probability == 0:
+            for member, stages in enumerate(choice.alternatives):
+                for number, stage in enumerate(stages):
+                    self._never(stage, at, f"{site}/.{member}.{number}")
             return at
         count = len(choice.alternatives)
         unit, node = at.type.unit, at.node
@@ -224,7 +242,10 @@ def _number(ctx: Context, node: Node, before: ViewType, name: str, span: Span) -
 
 
 def _ops(ctx: Context, view: View) -> Iterator[tuple[Node, ViewType]]:
-    """The random ops of a view's chain, the last first, each with the type that it is given."""
+    """The random ops of a view's chain, the last first, each with the type that it is given.
+
+    Behind them are those that are never applied.
+    """
     node = ctx.node(view.node)
     while node.op != IMAGE:
         source = ctx.node(node.references[0])
@@ -232,6 +253,7 @@ def _ops(ctx: Context, view: View) -> Iterator[tuple[Node, ViewType]]:
         if node.setting("site") is not None:
             yield node, source.type
         node = source
+    yield from view.unused
 
 
 @cache

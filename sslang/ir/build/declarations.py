@@ -136,6 +136,12 @@ def _view(ctx: Context, entry: Entry, scope: Scope) -> Any:
     keys = _keys(ctx, entry, scope)
     if keys is None:
         return _declared(ctx, entry.name, chains.view(ctx, entry.name, value, entry.span, start))
+    for key in keys:
+        other = ctx.resolved.namespace.entries.get(f"{entry.name}_{key}")
+        if other is not None and other.kind == "view":
+            message = f"`{other.name}` names a view of the family `{entry.name}`, too"
+            ctx.fail("E202", message, other.span, labels=[Label(entry.span, "the family")],
+                     hint="give it another name")  # fmt: skip
     views = tuple(
         _declared(ctx, f"{entry.name}[{key}]",
                   chains.view(ctx, f"{entry.name}_{key}", value, entry.span, start))

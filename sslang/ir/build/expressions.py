@@ -146,6 +146,10 @@ def _attribute(
         found = chains.part_of(ctx, value, node.name, node.span)
         if found is not None:
             return found
+    if isinstance(value, Family) and all(isinstance(m, View | ViewOp) for m in value.members):
+        of_each = tuple(chains.part_of(ctx, m, node.name, node.span) for m in value.members)
+        if of_each and all(part is not None for part in of_each):
+            return Family(value.keys, of_each)
     if node.name in FIELDS and isinstance(value, Value | Family):
         return records.field(ctx, value, node.name, node.span)
     arguments = [a.span for a in call.arguments] if call is not None else []

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sslang.diagnostics import Span
+from sslang.ir.graph import Node
 from sslang.model.recipe import Word as Configuration
 from sslang.model.resolve import Namespace
 from sslang.ops import Primitive
@@ -31,11 +32,15 @@ class Value:
 
 @record(frozen=True)
 class View:
-    """A declared view: the key of families, and its images in the graph."""
+    """A declared view: the key of families, and its images in the graph.
+
+    `unused` are the ops of its chain that are never applied, with the type of their images.
+    """
 
     key: str
     node: str
     type: ViewType
+    unused: tuple[tuple[Node, ViewType], ...] = ()
 
     def __str__(self) -> str:
         return self.key

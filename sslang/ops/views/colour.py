@@ -1,9 +1,10 @@
 """Colours: what becomes of the values of pixels, each by itself or by its image's mean."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from sslang.ops.declare import Misfit, Number, kornia_op, view_op
+from sslang.ops.declare import Misfit, Number, Settings, kornia_op, view_op
 from sslang.ops.views.inputs import (
     Amount,
     Per,
@@ -29,9 +30,10 @@ _NUMBERS = "sslang.emit.views.numbers"
     "sslang.emit.views.by_kornia.color_jitter", draws=8, fused="sslang.emit.views.color_jitter",
     kornia="ColorJitter",
     numbers={
-        "brightness": Number(f"{_NUMBERS}.brightness", "the factor, or what is added"),
-        "contrast": Number(f"{_NUMBERS}.contrast", "the factor of the contrast"),
-        "saturation": Number(f"{_NUMBERS}.saturation", "the factor of the saturation"),
+        "brightness": Number(f"{_NUMBERS}.brightness", "the factor, or what is added",
+                             idle=lambda s, x: float(s["brightness_mode"] == "multiplicative")),
+        "contrast": Number(f"{_NUMBERS}.contrast", "the factor of the contrast", idle=1),
+        "saturation": Number(f"{_NUMBERS}.saturation", "the factor of the saturation", idle=1),
         "hue": Number(f"{_NUMBERS}.hue", "the turn of the hue"),
     },
 )  # fmt: skip
@@ -92,9 +94,9 @@ def solarize(x: ViewType, threshold: float = 0.5) -> ViewType:
     },
     form="grouped.Jiggle",
     numbers={
-        "brightness": Number("brightness_factor", "the factor; what is added is it less 1"),
-        "contrast": Number("contrast_factor", "the factor of all values"),
-        "saturation": Number("saturation_factor", "the factor of HSV's saturation"),
+        "brightness": Number("brightness_factor", "the factor; what is added is it less 1", idle=1),
+        "contrast": Number("contrast_factor", "the factor of all values", idle=1),
+        "saturation": Number("saturation_factor", "the factor of HSV's saturation", idle=1),
         "hue": Number("hue_factor", "the turn of the hue"),
     },
 )
@@ -122,7 +124,7 @@ def color_jiggle(
 
 @kornia_op("RandomBrightness",
            arguments={"amount": ("brightness", about_one), "clip": "clip_output"},
-           numbers={"factor": Number("brightness_factor", "what is added is it less 1")},
+           numbers={"factor": Number("brightness_factor", "what is added is it less 1", idle=1)},
 )  # fmt: skip
 def brightness(x: ViewType, amount: Amount, clip: bool = True, per: Per = "image") -> ViewType:
     """Add f - 1 to all values.
@@ -138,7 +140,7 @@ def brightness(x: ViewType, amount: Amount, clip: bool = True, per: Per = "image
 
 
 @kornia_op("RandomContrast", arguments={"amount": ("contrast", about_one), "clip": "clip_output"},
-           numbers={"factor": Number("contrast_factor", "the factor of all values")},
+           numbers={"factor": Number("contrast_factor", "the factor of all values", idle=1)},
 )  # fmt: skip
 def contrast(x: ViewType, amount: Amount, clip: bool = True, per: Per = "image") -> ViewType:
     """Multiply all values by a factor.
@@ -155,7 +157,8 @@ def contrast(x: ViewType, amount: Amount, clip: bool = True, per: Per = "image")
 
 
 @kornia_op("RandomSaturation", arguments={"amount": ("saturation", about_one)},
-           numbers={"factor": Number("saturation_factor", "the factor of HSV's saturation")},
+           numbers={"factor": Number("saturation_factor", "the factor of HSV's saturation",
+                                     idle=1)},
 )  # fmt: skip
 def saturation(x: ViewType, amount: Amount, per: Per = "image") -> ViewType:
     """Multiply HSV's saturation by a factor uniform in `amount`.
@@ -178,8 +181,8 @@ def hue(x: ViewType, amount: Amount, per: Per = "image") -> ViewType:
 
 
 @kornia_op("RandomGamma", arguments={"gamma": ("gamma", ends), "gain": ("gain", ends)},
-           numbers={"gamma": Number("gamma_factor", "the exponent"),
-                    "gain": Number("gain_factor", "the factor")})  # fmt: skip
+           numbers={"gamma": Number("gamma_factor", "the exponent", idle=1),
+                    "gain": Number("gain_factor", "the factor", idle=1)})  # fmt: skip
 def gamma(x: ViewType, gamma: Amount, gain: Amount = 1.0, per: Per = "image") -> ViewType:
     """Make each value gain * v ** gamma, clipped to 0..1; each is a number or a range."""
     at_least("gamma", ends(gamma)[0], 0)
@@ -187,8 +190,8 @@ def gamma(x: ViewType, gamma: Amount, gain: Amount = 1.0, per: Per = "image") ->
     return shown(x, "gamma")
 
 
-@kornia_op("RandomAutoContrast", arguments={"clip": "clip_output"}, evaluation="sure")
-def auto_contrast(x: ViewType, clip: bool = True) -> ViewType:
+@kornia_op("RandomAutoContrast", evaluation="sure")
+def auto_contrast(x: ViewType) -> ViewType:
     """Stretch the values of each channel so that its darkest is 0 and its brightest 1."""
     return shown(x, "auto_contrast")
 
@@ -224,7 +227,7 @@ def invert(x: ViewType) -> ViewType:
 
 
 @kornia_op("RandomPosterize", arguments={"bits": ("bits", ends)},
-           numbers={"bits": Number("bits_factor", "how many bits are kept", below=9)},
+           numbers={"bits": Number("bits_factor", "how many bits are kept", below=9, idle=8)},
 )  # fmt: skip
 def posterize(x: ViewType, bits: int | Interval, per: Per = "image") -> ViewType:
     """Keep the highest `bits` of each value in 0..255: a number, as in torchvision, or a range.
@@ -272,7 +275,8 @@ def channel_dropout(
 
 @kornia_op("RandomChannelShuffle",
            numbers={"order": Number("channels", "where each channel comes from",
-                                    lambda s, x: (x.channels,), lambda s, x: x.channels)},
+                                    lambda s, x: (x.channels,), lambda s, x: x.channels,
+                                    lambda s, x: tuple(range(x.channels)))},
 )  # fmt: skip
 def channel_shuffle(x: ViewType, per: Per = "image") -> ViewType:
     """Put the channels into a random order."""
@@ -295,8 +299,17 @@ def rgb_shift(
     return coloured(x, "rgb_shift")
 
 
+_TEMPERATURES = {"blackbody": 25, "CIED": 23}
+
+
+def _temperatures(settings: Settings) -> Sequence[int]:
+    """Return the places in kornia's list that are drawn from."""
+    return settings["select"] or range(_TEMPERATURES[settings["mode"]])
+
+
 @kornia_op("RandomPlanckianJitter", arguments={"select": ("select_from", as_list)},
-           numbers={"temperature": Number("idx", "which of the list", below=25)},
+           numbers={"temperature": Number("idx", "which of the list, or of `select`, from 0 on",
+                                          below=lambda s, x: len(_temperatures(s)))},
 )  # fmt: skip
 def planckian_jitter(
     x: ViewType,
@@ -309,7 +322,7 @@ def planckian_jitter(
     Of 25 black bodies of 3,000 to 15,000 K, or 23 phases of daylight (`CIED`), one is drawn; with
     `select` one of those of these numbers.
     """
-    count = 25 if mode == "blackbody" else 23
-    if select is not None and not (select and all(0 <= i < count for i in select)):
-        raise Misfit(f"`select` lists numbers in 0..{count - 1}", code="E309")
+    last = _TEMPERATURES[mode] - 1
+    if select is not None and not (select and all(0 <= i <= last for i in select)):
+        raise Misfit(f"`select` lists numbers in 0..{last}", code="E309")
     return coloured(x, "planckian_jitter")

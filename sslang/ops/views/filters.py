@@ -79,7 +79,8 @@ def median_blur(x: ViewType, kernel: int = 3) -> ViewType:
                "interpolation": "resample"},
     form="grouped.MotionBlur",
     numbers={"kernel": Number("ksize_factor", "the size of the window",
-                              below=lambda s, x: int(ends(s["kernel"])[1]) + 1),
+                              below=lambda s, x: int(ends(s["kernel"])[1]) + 1,
+                              idle=1),
              "angle": Number("angle_factor", "in degrees, counter-clockwise"),
              "direction": Number("direction_factor", "-1 for backwards, 1 for forwards")},
 )  # fmt: skip
@@ -109,7 +110,7 @@ def motion_blur(
 
 
 @kornia_op("RandomSharpness", arguments={"factor": ("sharpness", ends)},
-           numbers={"factor": Number("sharpness", "the factor")})  # fmt: skip
+           numbers={"factor": Number("sharpness", "the factor", idle=1)})  # fmt: skip
 def sharpness(x: ViewType, factor: Amount, per: Per = "image") -> ViewType:
     """Sharpen or blur: 0 gives a blurred image, 1 the image, 2 a sharper one, as in PIL.
 

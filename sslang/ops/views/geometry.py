@@ -23,6 +23,14 @@ from sslang.ops.views.inputs import (
 )  # fmt: skip
 from sslang.types import Interval, ViewType
 
+# The corners and the middle of an image, as kornia's thin plate spline has them.
+_POINTS = ((-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0), (0.0, 0.0))
+
+
+def _corners(last: float) -> tuple[tuple[float, float], ...]:
+    """Return the corners of an image whose last pixel is `last`, clockwise, (x, y) each."""
+    return ((0, 0), (last, 0), (last, last), (0, last))
+
 
 @view_op(
     "sslang.emit.views.by_kornia.horizontal_flip", fused="sslang.emit.views.horizontal_flip",
@@ -87,7 +95,7 @@ def rotation90(x: ViewType, times: int | Interval = Interval(0, 3), per: Per = "
     numbers={
         "degrees": Number("angle", "the angle in degrees"),
         "translation": Number("translations", "x and y in pixels", (2,)),
-        "scale": Number("scale", "the factors of x and y, which are equal", (2,)),
+        "scale": Number("scale", "the factors of x and y, which are equal", (2,), idle=1),
         "shear": Number("shear_x", "the angle of the horizontal shear in degrees"),
     },
 )  # fmt: skip
@@ -180,7 +188,8 @@ def translate(
     "RandomPerspective",
     arguments={"distortion": "distortion_scale", "interpolation": "resample",
                "sampling": "sampling_method"},
-    numbers={"corners": Number("end_points", "where the corners go, (x, y) in pixels", (4, 2))},
+    numbers={"corners": Number("end_points", "where the corners go, (x, y) in pixels", (4, 2),
+                              idle=lambda s, x: _corners((x.size or 1) - 1))},
 )  # fmt: skip
 def perspective(
     x: ViewType,
@@ -202,7 +211,7 @@ def perspective(
 
 @kornia_op("RandomThinPlateSpline", arguments={"border": "padding_mode"},
            numbers={"points": Number("dst", "where the corners and the middle go, in -1..1",
-                                     (5, 2))})  # fmt: skip
+                                     (5, 2), idle=_POINTS)})  # fmt: skip
 def thin_plate_spline(
     x: ViewType, scale: float = 0.2, border: Border = "zeros", per: Per = "image"
 ) -> ViewType:

@@ -73,7 +73,8 @@ def patch_mix(x: ViewType, size: int = 16, per: Per = "image") -> ViewType:
 @kornia_op("RandomMosaic", arguments={"start": "start_ratio_range"}, form="mixing.Mosaic",
            rows=MixesRows(),
            numbers={"partner": Number("partner", "the rows of the four tiles", (4,), "batch"),
-                    "weight": Number("weight", "their shares of the area", (4,))},
+                    "weight": Number("weight", "their shares of the area", (4,),
+                                    idle=(1.0, 0.0, 0.0, 0.0))},
 )  # fmt: skip
 def mosaic(x: ViewType, start: Interval = Interval(0.3, 0.7)) -> ViewType:
     """Show the middle of four images of the batch side by side (Bochkovskiy et al., 2020).
@@ -88,9 +89,10 @@ def mosaic(x: ViewType, start: Interval = Interval(0.3, 0.7)) -> ViewType:
 @kornia_op("RandomJigsaw", arguments={"grid": None},
            combined=lambda s: {"grid": (s["grid"], s["grid"])},
            form="mixing.Jigsaw",
-           numbers={"permutation": Number("permutation", "which piece comes to each place",
+           numbers={"permutation": Number("by_rows", "which piece comes to each place, row by row",
                                           lambda s, x: (s["grid"] ** 2,),
-                                          lambda s, x: s["grid"] ** 2)})  # fmt: skip
+                                          lambda s, x: s["grid"] ** 2,
+                                          lambda s, x: tuple(range(s["grid"] ** 2)))})  # fmt: skip
 def jigsaw(x: ViewType, grid: int = 4, per: Per = "image") -> ViewType:
     """Cut the image into grid x grid pieces and put them into a random order (Noroozi, 2016).
 

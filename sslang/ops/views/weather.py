@@ -65,7 +65,7 @@ def rain(
            arguments={"coefficient": ("snow_coefficient", ends),
                       "brightness": ("brightness", ends)},
            numbers={"coefficient": Number("snow_coefficient", "below which lightness"),
-                    "brightness": Number("brightness", "the factor there")})  # fmt: skip
+                    "brightness": Number("brightness", "the factor there", idle=1)})  # fmt: skip
 def snow(
     x: ViewType, coefficient: Amount = 0.5, brightness: Amount = 2.0, per: Per = "image"
 ) -> ViewType:

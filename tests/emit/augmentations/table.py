@@ -153,7 +153,6 @@ CASES = [
     case("hue(0.2)", K.RandomHue, hue=(-0.2, 0.2)),
     case("gamma(0.5..2, gain = 0.8..1.5)", K.RandomGamma, gamma=(0.5, 2.0), gain=(0.8, 1.5)),
     case("auto_contrast", K.RandomAutoContrast),
-    case("auto_contrast(clip = false)", K.RandomAutoContrast, clip_output=False),
     case("equalize", K.RandomEqualize),
     case("clahe(2..40, grid = 4)", K.RandomClahe, clip_limit=(2.0, 40.0), grid_size=(4, 4)),
     case("invert", K.RandomInvert),

@@ -34,6 +34,7 @@ ANYWHERE = {
     "transformation_matrix_mode": "the matrix is not asked for",
 }
 OF_OPS = {
+    "auto_contrast": {"clip_output": "values in 0..1 stay there: it changes nothing"},
     "color_jiggle": {"order": "drawn for each image"},
     "clahe": {"slow_and_differentiable": "the images need no gradient"},
     "resize": {"side": "both sides are given"},
