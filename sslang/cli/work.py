@@ -92,11 +92,10 @@ def compute(
         from sslang.train.dry_run import dry_run
 
         return dry_run(program, options)
-    name = Path(chosen.name).stem
     if request.phase is None:  # a job that the system has started once more finds its run
-        return running.begin_or_go_on(program, options, chosen.text, name)
+        return running.begin_or_go_on(program, options, chosen.text, chosen.name)
     begun = None if request.begun is None else open_run(request.begun)
-    return running.run(program, options, chosen.text, name, phase=request.phase, begun=begun)
+    return running.run(program, options, chosen.text, chosen.name, phase=request.phase, begun=begun)
 
 
 def show(result: Outcome | Rehearsal, *, json_: bool) -> None:

@@ -8,7 +8,9 @@ store is raised as `UnreachableError`.
 from __future__ import annotations
 
 import getpass
+import hashlib
 import importlib
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +18,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sslang.track.files import locked
 from sslang.track.metrics import Row
 from sslang.track.run_folder import RunFolder, Tracking
-from sslang.track.store import clean_name, sqlite_path
+from sslang.track.store import clean_name, clean_text, flat_tags, sqlite_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -80,6 +82,42 @@ class RemoteRun:
         with _reaching():
             self.client.log_artifact(self.run_id, str(path), folder or None)
 
+    def send_image(self, path: Path, key: str, step: int) -> None:
+        """Add the PNG `path` to the slider of pictures called `key`, at `step`."""
+        from PIL import Image
+
+        with _reaching(), Image.open(path) as image:
+            self.client.log_image(self.run_id, image, key=key, step=step)
+
+    def complete(self, folder: RunFolder, sent_tags: Mapping[str, str]) -> dict[str, str]:
+        """Send the params, tags and data sets of `run.json` that the store lacks.
+
+        A param that the store has stays as it is (MLflow refuses to change one). A tag is written
+        again where it still says what was sent before, `sent_tags`, by digest: what a person has
+        written in its place stays. Returns those of this time.
+        """
+        with _reaching():
+            run = self.client.get_run(self.run_id)
+            _complete_params(self.client, run, folder)
+            _complete_inputs(self.client, run, folder)
+            return _complete_tags(self.client, run, _tags(folder), sent_tags)
+
+    def watch_system(self) -> None:
+        """Send what the machine does, every ten seconds, until the run ends; by MLflow's thread.
+
+        MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false leaves it out.
+        """
+        from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        enabled: Any = MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
+        if enabled.get() is False:
+            return
+        with _reaching():
+            kind: Any = SystemMetricsMonitor
+            monitor = kind(self.run_id, resume_logging=True, tracking_uri=self.client.tracking_uri)
+            monitor.start()
+
     def set_status(self, status: str, end: float | None = None) -> None:
         """RUNNING, FINISHED, FAILED or KILLED; all but the first end the run at `end` seconds."""
         with _reaching():
@@ -99,11 +137,7 @@ def load() -> None:
 
 
 def connect(folder: RunFolder, tracking: Tracking) -> RemoteRun:
-    """The MLflow run of `folder`, made with its params and tags where it is not there yet.
-
-    A param that the store has stays as it is (MLflow refuses to change one). Raises
-    UnreachableError.
-    """
+    """The MLflow run of `folder`, made where it is not there yet. Raises UnreachableError."""
     with _reaching():
         from mlflow import MlflowClient
 
@@ -117,7 +151,6 @@ def connect(folder: RunFolder, tracking: Tracking) -> RemoteRun:
         last_steps = {} if run is None else _last_steps(client, run)
         if run is None:
             run = _create_run(client, experiment_id, folder)
-        _complete(client, run, folder)
     return RemoteRun(client, run.info.run_id, run.info.experiment_id, last_steps)
 
 
@@ -183,12 +216,26 @@ def _find_run(client: MlflowClient, run_id: str) -> Run | None:
 
 
 def _create_run(client: MlflowClient, experiment_id: str, folder: RunFolder) -> Run:
+    from mlflow.utils import mlflow_tags as named
+
     record = folder.record()
-    tags = {"mlflow.user": getpass.getuser(), "mlflow.source.name": folder.spec_path.name}
+    tags = {
+        named.MLFLOW_USER: _user(),
+        named.MLFLOW_SOURCE_NAME: clean_text(record.source or folder.spec_path.name),
+        named.MLFLOW_SOURCE_TYPE: "LOCAL",
+    }
     if record.git_commit:
-        tags["mlflow.source.git.commit"] = record.git_commit
+        tags[named.MLFLOW_GIT_COMMIT] = record.git_commit
     start = int(datetime.fromisoformat(record.created).timestamp() * 1000)
-    return client.create_run(experiment_id, start, tags=tags, run_name=folder.title)
+    name = record.label or folder.title
+    return client.create_run(experiment_id, start, tags=tags, run_name=name)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in many containers
+        return str(os.getuid())
 
 
 def _last_steps(client: MlflowClient, run: Run) -> dict[str, int]:
@@ -196,17 +243,71 @@ def _last_steps(client: MlflowClient, run: Run) -> dict[str, int]:
     return {points[0].key: max(point.step for point in points) for points in histories if points}
 
 
-def _complete(client: MlflowClient, run: Run, folder: RunFolder) -> None:
-    """Send the params and tags of `run.json` that `run` lacks."""
-    from mlflow.entities import Param, RunTag
+def _tags(folder: RunFolder) -> dict[str, str]:
+    """The tags of a run: those of its record, its description and its results."""
+    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
     record = folder.record()
-    params = [Param(*item) for item in _lacking(record.params, run.data.params)]
-    tags = [RunTag(*item) for item in _lacking(record.tags, run.data.tags)]
+    found = dict(record.tags) | {"folder": folder.title}
+    if record.description:
+        found[MLFLOW_RUN_NOTE] = record.description
+    for result in record.results:
+        name = result.metric
+        found[name] = f"{result.value:.3f} ± {result.error:.3f}"
+        found[f"{name} initialised"] = f"{result.initial:.3f}"
+        found[f"{name} gain"] = f"{result.gain:+.3f} ± {result.gain_error:.3f}"
+        if result.pixels is not None:
+            found[f"{name} raw pixels"] = f"{result.pixels:.3f}"
+    return flat_tags(found)
+
+
+def _complete_params(client: MlflowClient, run: Run, folder: RunFolder) -> None:
+    from mlflow.entities import Param
+
+    params = [Param(*item) for item in _lacking(folder.record().params, run.data.params)]
     for start in range(0, len(params), _PARAMS_A_CALL):
         client.log_batch(run.info.run_id, params=params[start : start + _PARAMS_A_CALL])
+
+
+def _complete_tags(
+    client: MlflowClient, run: Run, ours: Mapping[str, str], sent: Mapping[str, str]
+) -> dict[str, str]:
+    from mlflow.entities import RunTag
+
+    theirs = run.data.tags
+    due = {
+        name: value for name, value in ours.items()
+        if theirs.get(name) != value
+        and (name not in theirs or _digest(theirs[name]) == sent.get(name))
+    }  # fmt: skip
+    tags = [RunTag(*item) for item in due.items()]
     for start in range(0, len(tags), _PARAMS_A_CALL):
         client.log_batch(run.info.run_id, tags=tags[start : start + _PARAMS_A_CALL])
+    return {**sent, **{name: _digest(value) for name, value in due.items()}}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _complete_inputs(client: MlflowClient, run: Run, folder: RunFolder) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    known = {
+        (given.dataset.digest, tag.value)
+        for given in (run.inputs.dataset_inputs if run.inputs else ()) for tag in given.tags
+    }  # fmt: skip
+    due = []
+    for one in folder.record().inputs:
+        if (one.digest, one.context) in known:
+            continue
+        profile = json.dumps({"num_rows": one.images, "classes": one.classes})
+        source = json.dumps({"uri": clean_text(one.place)})
+        dataset = Dataset(one.name, one.digest, "local", source, profile=profile)
+        due.append(DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, one.context)]))
+    if due:
+        client.log_inputs(run.info.run_id, due)
 
 
 def _lacking(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -53,7 +53,8 @@ class Recorder:
     in the thread that calls `log` or `close`. As a context manager it closes the run as
     FINISHED, as KILLED after KeyboardInterrupt, as FAILED after another exception.
 
-    `resumed` is the step from which a run goes on: what was logged after it is forgotten.
+    `resumed` is the step from which a run goes on: what was logged after it is forgotten. `prepare`
+    completes the run's record once the folder is this process's alone, and before anything is sent.
 
     Raises DiagnosticError E714 where another process is training into `folder`.
     """
@@ -67,6 +68,7 @@ class Recorder:
         params: Mapping[str, object],
         tags: Mapping[str, str],
         resumed: int | None = None,
+        prepare: Callable[[], None] = lambda: None,
         warn: Callable[[Diagnostic], None] = print_warning,
     ) -> None:
         self._folder, self._warn, self._closed = folder, warn, False
@@ -89,6 +91,7 @@ class Recorder:
             tags=flat_tags(tags),
             tracking=place,
         )
+        prepare()
         self._writer = MetricsWriter(folder.metrics_path)
         self._process = None if place is None else SenderProcess(folder)
 

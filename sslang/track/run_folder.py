@@ -44,18 +44,58 @@ class Tracking:
     sent_lines: int = 0
     sent_status: str = ""
     sent_artifacts: Mapping[str, str] = field(default_factory=dict)
+    sent_tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Images that a run reads: what they are for is `context`, where they lie is `place`."""
+
+    name: str
+    digest: str
+    place: str
+    context: str
+    images: int
+    classes: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """A share of test images, with its standard error over them.
+
+    `initial` is the same before training, `gain` what training brought and `gain_error` the
+    standard error of that, over the same images; `pixels` is the figure of the raw pixels, None
+    where it was not measured.
+    """
+
+    metric: str
+    value: float
+    error: float
+    initial: float
+    gain: float
+    gain_error: float
+    protocol: str = ""
+    pixels: float | None = None
 
 
 @dataclass(frozen=True)
 class RunRecord:
     """The content of `run.json`. `git_commit` is empty where the run was in no repository.
 
-    `exit_code` is None while it goes on, `job` that of the queue which runs it; `data` has the
-    digest of the training images of each phase that has begun.
+    `source` is the file of the spec as it was named, `number` counts the runs of that name, and
+    `label` says what sets this one apart. `exit_code` is None while it goes on, `job` that of the
+    queue which runs it; `data` has the digest of the training images of each phase that has begun,
+    and `inputs` the data sets of those phases. `description` is Markdown.
     """
 
     name: str
     created: str
+    source: str = ""
+    number: int = 0
+    label: str = ""
+    description: str = ""
+    inputs: tuple[DataSet, ...] = ()
+    results: tuple[Result, ...] = ()
     status: Status = "RUNNING"
     method: str = ""
     spec_hash: str = ""
@@ -90,6 +130,11 @@ class RunFolder:
     def title(self) -> str:
         """`<name>/<time>`: how people and MLflow call the run."""
         return f"{self.path.parent.name}/{self.path.name}"
+
+    @property
+    def images(self) -> Path:
+        """Pictures by name and step, among the artifacts: `images/<name>/<step>.png`."""
+        return self.artifacts / "images"
 
     @property
     def metrics_path(self) -> Path:
@@ -139,6 +184,13 @@ class RunFolder:
         except (OSError, ValueError, TypeError) as error:
             raise _not_a_run(self.path, f"its run.json cannot be read ({error})") from error
 
+    def number_of(self) -> int:
+        """The run's number among those of its name; 0 where its record cannot be read."""
+        try:
+            return self.record().number
+        except DiagnosticError:
+            return 0
+
     def update(self, **changes: Any) -> RunRecord:
         """Replace fields of `run.json` (see `RunRecord`); safe beside other processes."""
         with locked(self.path / ".record"):
@@ -173,8 +225,11 @@ class RunFolder:
         return metrics.truncate(self.metrics_path, step)
 
 
-def create(root: Path, name: str) -> RunFolder:
-    """Make `root/<name>/<time>/`, time in UTC. Raises DiagnosticError E714."""
+def create(root: Path, name: str, source: str = "") -> RunFolder:
+    """Make `root/<name>/<time>/`, time in UTC, for a run of the spec in the file `source`.
+
+    Raises DiagnosticError E714.
+    """
     if not _NAME.fullmatch(name):
         raise DiagnosticError(
             Diagnostic(
@@ -184,11 +239,13 @@ def create(root: Path, name: str) -> RunFolder:
             )
         )
     now = datetime.now(UTC)
+    number = 1 + max((run.number_of() for run in _runs_of(root.absolute() / name)), default=0)
     try:
         folder = RunFolder(_new_folder(root.absolute() / name, f"{now:%Y-%m-%d_%H-%M-%S}"))
         folder.checkpoints.mkdir()
         folder.artifacts.mkdir()
-        record = RunRecord(name=name, created=now.isoformat(timespec="milliseconds"))
+        created = now.isoformat(timespec="milliseconds")
+        record = RunRecord(name=name, created=created, source=source or name, number=number)
         write_atomic(folder.path / "run.json", _to_json(record))
     except OSError as error:
         raise DiagnosticError(
@@ -212,6 +269,12 @@ def list_runs(root: Path) -> list[RunFolder]:
     """The runs below `root`, the oldest first; none where `root` does not exist."""
     found = (RunFolder(record.parent) for record in root.absolute().glob("*/*/run.json"))
     return sorted(found, key=lambda run: (run.path.name, run.path.parent.name))
+
+
+def _runs_of(folder: Path) -> list[RunFolder]:
+    """The last runs of one name, of which one may be damaged."""
+    found = sorted(record.parent for record in folder.glob("*/run.json"))
+    return [RunFolder(path) for path in found[-3:]]
 
 
 def latest(root: Path) -> RunFolder | None:
@@ -239,10 +302,10 @@ def _to_json(record: RunRecord) -> str:
 
 def _from_json(fields: dict[str, Any]) -> RunRecord:
     tracking = fields.pop("tracking", None)
-    overrides = tuple(fields.pop("overrides", ()))
-    return RunRecord(
-        **fields, overrides=overrides, tracking=None if tracking is None else Tracking(**tracking)
-    )
+    fields["overrides"] = tuple(fields.pop("overrides", ()))
+    fields["inputs"] = tuple(DataSet(**given) for given in fields.pop("inputs", ()))
+    fields["results"] = tuple(Result(**given) for given in fields.pop("results", ()))
+    return RunRecord(**fields, tracking=None if tracking is None else Tracking(**tracking))
 
 
 def _not_a_run(folder: Path, why: str) -> DiagnosticError:

@@ -121,6 +121,8 @@ class Sender:
             remote = self._connected()
             for path in outgoing(self.folder):
                 self._send_artifact(remote, path)
+            sent_tags = remote.complete(self.folder, _tracking(self.folder).sent_tags)
+            self._remember(sent_tags=sent_tags)
             remote.set_status(status, self.last_time)
         except UnreachableError as error:
             self.channel.say("down", str(error))
@@ -134,14 +136,18 @@ class Sender:
             load()
             self.channel.say("alive", "mlflow imported")
             remote = connect(self.folder, tracking)
-            if self.folder.record().status == "RUNNING":
+            running = self.folder.record().status == "RUNNING"
+            if running:
                 remote.set_status("RUNNING")
             same = remote.run_id == tracking.run_id
             self._remember(
                 run_id=remote.run_id,
                 experiment_id=remote.experiment_id,
                 sent_artifacts=tracking.sent_artifacts if same else {},
+                sent_tags=remote.complete(self.folder, tracking.sent_tags if same else {}),
             )
+            if running:
+                remote.watch_system()
             self.channel.say("alive", "connected")
             self.remote = remote
         return self.remote
@@ -165,9 +171,12 @@ class Sender:
         sent = _tracking(self.folder).sent_artifacts
         if sent.get(name) == digest:
             return
-        inside = path.relative_to(self.folder.artifacts if "/" in name else self.folder.path)
-        place = inside.parent.as_posix()
-        remote.send_artifact(path, "" if place == "." else place)
+        if path.is_relative_to(self.folder.images):
+            remote.send_image(path, path.parent.name, int(path.stem))
+        else:
+            inside = path.relative_to(self.folder.artifacts if "/" in name else self.folder.path)
+            place = inside.parent.as_posix()
+            remote.send_artifact(path, "" if place == "." else place)
         self._remember(sent_artifacts={**sent, name: digest})
         self.channel.say("alive", name)
 

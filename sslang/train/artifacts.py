@@ -23,11 +23,12 @@ from sslang.train.learner import Learner
 
 
 def write_specs(folder: RunFolder, recorder: Recorder) -> None:
-    """The spec as written and as resolved."""
+    """The spec as written and as resolved, and as texts that MLflow's pages show."""
     for source in (folder.spec_path, folder.resolved_path):
-        path = folder.artifacts / source.name
-        write_atomic(path, source.read_text(encoding="utf-8"))
-        recorder.artifact(path)
+        for name in (source.name, f"{source.name}.txt"):
+            path = folder.artifacts / name
+            write_atomic(path, source.read_text(encoding="utf-8"))
+            recorder.artifact(path)
 
 
 def write_texts(folder: RunFolder, recorder: Recorder, learner: Learner, phase: str) -> None:

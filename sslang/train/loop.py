@@ -231,12 +231,13 @@ class Loop:
     def _knn(self, evaluator: Evaluator, evaluation: Knn) -> None:
         learner = self.learner
         features = evaluator.features(learner)
-        rate = at_first(self.processes, lambda: _rate(hits(evaluation, features, learner)))
+
+        def measured() -> float:
+            evaluator.watch(features)
+            return float(hits(evaluation, features, learner).double().mean())
+
+        rate = at_first(self.processes, measured)
         self._attempt(lambda: self.log.log(learner.step, {"eval/knn_top1": rate}))
-
-
-def _rate(right: Tensor) -> float:
-    return float(right.double().mean())
 
 
 def all_finite(learner: Learner) -> bool:

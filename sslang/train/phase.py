@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,17 @@ from sslang.track.run_folder import RunFolder
 from sslang.train import artifacts, checkpoint
 from sslang.train.building import build_whole
 from sslang.train.data import Data, write_listings
+from sslang.train.described import data_sets
 from sslang.train.display import Quiet
-from sslang.train.evaluation import Evaluation, Evaluator, evaluate, write_evaluation
+from sslang.train.evaluation import (
+    Evaluation,
+    Evaluator,
+    Features,
+    evaluate,
+    evaluate_pixels,
+    write_evaluation,
+)
+from sslang.train.gallery import write_gallery
 from sslang.train.learner import Learner
 from sslang.train.loop import Interval, Log, Loop, WentWrongError
 from sslang.train.memory import naming_memory
@@ -83,7 +92,9 @@ class Phase:
     def __post_init__(self) -> None:
         self.processes = self.options.processes
         self.program = self.learner.program
-        evaluator = Evaluator(self.data.train, self.data.test, self.options.workers, self.processes)
+        evaluator = Evaluator(
+            self.data.train, self.data.test, self.options.workers, self.processes, self._show
+        )
         wanted = self.program.features is not None and bool(self.learner.recipe.evaluate)
         self.evaluator = evaluator if wanted and evaluator.possible() else None
         sources = (self.data.train, self.data.test)
@@ -194,9 +205,9 @@ class Phase:
         at_first(self.processes, self._first_artifacts)
         if self.evaluator is not None:
             found = evaluate(self.learner, self.evaluator)
-            self.at_init = found.state()
-            rates = {f"{k}_at_init": v for k, v in found.rates().items()}
-            at_first(self.processes, lambda: self.log.log(0, rates))
+            pixels = evaluate_pixels(self.learner, self.evaluator)
+            self.at_init = replace(found, pixels=pixels).state()
+            at_first(self.processes, lambda: self.log.log(0, found.rates()))
         self.save(self.interval)
         at_all(self.processes, self.wait)
         self.stopper.saved()
@@ -204,8 +215,10 @@ class Phase:
     def _first_artifacts(self) -> None:
         assert self.recorder is not None
         artifacts.write_texts(self.folder, self.recorder, self.learner, self.name)
-        data = {**self.folder.record().data, self.program.phase: self.data.train.digest}
-        self.folder.update(data=data)
+        record = self.folder.record()
+        data = {**record.data, self.program.phase: self.data.train.digest}
+        inputs = dict.fromkeys((*record.inputs, *data_sets(self.program, self.data)))
+        self.folder.update(data=data, inputs=tuple(inputs))
         write_listings(self.folder, self.program.phase, self.data)
         with self._batches(0) as batches:
             batch = next(batches)
@@ -215,6 +228,15 @@ class Phase:
             self.folder, self.recorder, self.learner, self.data.train, self.name,
             workers=self.options.workers,
         )  # fmt: skip
+
+    def _show(self, features: Features) -> None:
+        """Leave pictures of what the net has learned so far."""
+        if self.recorder is None or self.evaluator is None:
+            return
+        prefix = f"{self.name}_" if self.name else ""
+        step = self.offset + self.learner.step
+        for path in write_gallery(self.folder, self.evaluator, features, step, prefix):
+            self.recorder.artifact(path)
 
     def _batches(self, first_step: int) -> Batches:
         """The rows of this process."""
@@ -263,6 +285,11 @@ class Phase:
             before = Evaluation.load(self.at_init)
             path = write_evaluation(self.folder, self.learner, final, before, self.name)
             self.recorder.artifact(path)
+            found = {r.metric: r for r in self.folder.record().results}
+            for result in final.results(before, self.learner.recipe):
+                metric = f"{self.log.prefix}{result.metric}"
+                found[metric] = replace(result, metric=metric)
+            self.folder.update(results=tuple(found.values()))
         artifacts.write_curve(self.folder, self.recorder, self.program.spec.method)
         encoder = artifacts.write_encoder(self.folder, self.recorder, self.learner, nets, self.name)
         if self.one_of_several:

@@ -72,12 +72,15 @@ def run(
     program: Program,
     options: RunOptions,
     source_text: str,
-    name: str,
+    source: str,
     *,
     phase: str | None = None,
     begun: RunFolder | None = None,
 ) -> Outcome:
-    """Train from the start, or from `phase` on with the nets that the run `begun` had then."""
+    """Train from the start, or from `phase` on with the nets that the run `begun` had then.
+
+    `source` names the file of the spec, or what stands for it.
+    """
     first = phase_number(program, phase)
     processes = options.processes
 
@@ -89,7 +92,7 @@ def run(
         return Position(first, 0, carried, None), data, learner
 
     def made() -> Path:
-        folder = run_folder.create(options.out, name)
+        folder = run_folder.create(options.out, Path(source).stem, source)
         write_atomic(folder.spec_path, source_text)
         write_atomic(folder.resolved_path, program.spec.text)
         return folder.path
@@ -99,15 +102,15 @@ def run(
     return Session(folder, program, options, prepare).run(at, data, learner)
 
 
-def begin_or_go_on(program: Program, options: RunOptions, source_text: str, name: str) -> Outcome:
+def begin_or_go_on(program: Program, options: RunOptions, source_text: str, source: str) -> Outcome:
     """`run`, or under a requeue `resume`: see `sslang.train.requeue`."""
-    hash_ = run_hash(program, options)
+    hash_, name = run_hash(program, options), Path(source).stem
     begun = at_first(
         options.processes, lambda: requeue.unfinished(options.out, name, hash_, options.seed)
     )
     if begun is not None:
         return resume(begun, program, options)
-    return run(program, options, source_text, name)
+    return run(program, options, source_text, source)
 
 
 def _check_later(phases: Sequence[Program]) -> None:

@@ -14,7 +14,7 @@ from sslang.ir.program import Program
 from sslang.track import environment, run_folder, store
 from sslang.track.recorder import Recorder
 from sslang.track.run_folder import RunFolder
-from sslang.train import artifacts, checkpoint, requeue
+from sslang.train import artifacts, checkpoint, described, requeue
 from sslang.train.data import Data
 from sslang.train.display import Quiet, display
 from sslang.train.learner import Learner
@@ -108,6 +108,7 @@ class Session:
             last = at.phase + 1 == len(self.program.phases)
             nets = learner.whole_nets(everywhere=not last)
             results, encoder = phase.finish(nets)
+            at_first(self.options.processes, self._describe)
             if last:
                 return Outcome(self.folder, True, 0, results, encoder)
             carried = {**at.carried, **nets}
@@ -141,10 +142,6 @@ class Session:
     def _recorder(self, data: Data, learner: Learner, resumed: int | None) -> Recorder:
         spec, options, folder = self.program.spec, self.options, self.folder
         git = environment.git_state(Path.cwd())
-        params: dict[str, object] = {**spec.settings, "seed": options.seed}
-        params["precision"] = options.precision
-        for name, reason in spec.assumes:
-            params[f"assume {name}"] = reason
         recipe = folder.record().recipe if resumed is not None else spec.recipe_name or ""
         tags = {
             "method": spec.method,
@@ -160,12 +157,11 @@ class Session:
             folder,
             tracking=store.tracking_uri(folder.root, options.tracking),
             experiment=store.experiment_name("sslang"),
-            params=params,
+            params=described.parameters(self.program, options),
             tags=tags,
             resumed=resumed,
+            prepare=lambda: self._introduce(data, resumed),
         )
-        if resumed is None:  # a resumed run is read from its resolved spec, which has no recipe
-            folder.update(recipe=recipe, overrides=spec.overrides)
         folder.update(
             method=spec.method,
             spec_hash=options.hash_of(spec.hash),
@@ -178,6 +174,25 @@ class Session:
             job=requeue.job(),
         )
         return recorder
+
+    def _introduce(self, data: Data, resumed: int | None) -> None:
+        """Write what sets the run apart, before it is sent anywhere.
+
+        A resumed run is read from its resolved spec, which has no recipe and no overrides.
+        """
+        spec, folder = self.program.spec, self.folder
+        if resumed is None:
+            record = folder.record()
+            label = described.run_name(self.program, self.options, record.name, record.number)
+            inputs = described.data_sets(self.program, data)
+            folder.update(recipe=spec.recipe_name or "", overrides=spec.overrides, label=label,
+                          seed=self.options.seed, inputs=inputs)  # fmt: skip
+        self._describe()
+
+    def _describe(self) -> None:
+        folder = self.folder
+        text = folder.spec_path.read_text(encoding="utf-8")
+        folder.update(description=described.page(self.program, folder.record(), text))
 
 
 def refuse_other_data(folder: RunFolder, data: Data, phase: str) -> None:

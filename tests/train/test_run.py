@@ -17,7 +17,7 @@ import sslang
 from sslang.diagnostics import DiagnosticError
 from sslang.ir.program import Program
 from sslang.track import run_folder
-from sslang.train import checkpoint, phase, run
+from sslang.train import checkpoint, described, phase, run
 from sslang.train.data import read_listings
 from sslang.train.evaluation import Evaluation, Evaluator
 from sslang.train.learner import Learner
@@ -60,13 +60,22 @@ def test_a_run_leaves_its_record(trained_spec: Path, tmp_path: Path) -> None:
     assert folder.status() == "FINISHED"
     rows = lines(folder.path)
     measured = ("knn_top1", "effective_rank", "embedding_std")
-    assert rows[0].keys() == {"step", *(f"eval/{name}_at_init" for name in measured)}
+    assert rows[0].keys() == {"step", *(f"eval/{name}" for name in measured)}
+    assert rows[0]["step"] == 0, "the curve begins with what the net is as initialised"
     assert rows[1]["step"] == 10
     wanted = {"train/loss", "train/lr", "health/embedding_std", "health/effective_rank"}
     assert wanted <= rows[1].keys()
     assert rows[-1]["step"] == 12 * len(program.phases)
-    (reached,) = {row["eval/knn_top1"] for row in rows if "eval/knn_top1" in row}
+    _, reached = (row["eval/knn_top1"] for row in rows if "eval/knn_top1" in row)
     assert 0 < reached < 1
+    record = folder.record()
+    (result,) = (r for r in record.results if r.metric == "eval/knn_top1")
+    assert (result.initial, result.value) == (rows[0]["eval/knn_top1"], reached)
+    assert result.gain == pytest.approx(reached - result.initial)
+    assert result.pixels is not None
+    assert record.label == described.run_name(program, options(tmp_path), spec.stem, 1)
+    assert f"{reached:.3f}" in record.description
+    assert {one.context.partition(" ")[0] for one in record.inputs} == {"training", "evaluation"}
     assert folder.resolved_path.read_text() == program.spec.text
     names = {p.name for p in folder.artifacts.iterdir()}
     wanted = {"spec.ssl", "resolved.ssl", "ir.txt", "generated.py", "graph.svg", "views.png",
