@@ -22,7 +22,7 @@ class Spec(BaseModel):
     overrides: tuple[str, ...]
     recipe: Recipe | None
     assumes: tuple[tuple[str, str], ...] = ()  # what the user vouches for, and why
-    settings: dict[str, str]  # flat: every param and field of the recipe, as written
+    settings: dict[str, str]  # of the phase: every param and field, as written
     written: Callable[[], str] = Field(repr=False, exclude=True)  # gives `text`, which few need
 
     @cached_property

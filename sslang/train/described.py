@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from typing import Any
 
 from sslang.data.source import Source
-from sslang.ir.program import NetPlan, Program
-from sslang.model.recipe import FIELDS, Recipe, Word
+from sslang.ir.program import Program
+from sslang.model.recipe import Word
 from sslang.ops.schedules import Schedule, ends_of
 from sslang.track.run_folder import DataSet, Result, RunRecord
 from sslang.train.data import Data
@@ -26,8 +25,8 @@ _OPTIONS = ("precision", "compile", "micro_batch", "shard")  # those that bear o
 def parameters(program: Program, options: RunOptions) -> dict[str, object]:
     """Return what a run is a function of, by dotted names, numbers where they can be.
 
-    What differs between phases stands below the name of its phase. Of the words of a recipe, such
-    as an optimizer, only what is not its default is there; so are options.
+    What a later phase has otherwise stands under the name of that phase. Of options and of
+    the numbers of an optimizer, there is what was asked for: defaults would crowd a comparison.
     """
     found = _shared({phase.phase: dict(_of_phase(phase)) for phase in program.phases})
     found["seed"] = options.seed
@@ -41,74 +40,41 @@ def parameters(program: Program, options: RunOptions) -> dict[str, object]:
 
 
 def _shared(phases: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
-    """Return the parameters of all phases; those that differ, below the name of each."""
+    """Return the parameters of the phases: of a later one, under its name, what differs."""
     found: dict[str, object] = {}
-    for name in dict.fromkeys(name for given in phases.values() for name in given):
-        values = {phase: given[name] for phase, given in phases.items() if name in given}
-        if len(set(map(str, values.values()))) == 1:
-            found[name] = next(iter(values.values()))
-        else:
-            found |= {f"{phase}.{name}": value for phase, value in values.items()}
+    for phase, given in phases.items():
+        for name, value in given.items():
+            if name not in found:
+                found[name] = value
+            elif str(value) != str(found[name]):
+                found[f"{phase}.{name}"] = value
     return found
 
 
 def _of_phase(program: Program) -> Iterator[tuple[str, object]]:
+    """Return what is written in the spec; of nets and words of the recipe the numbers, too."""
     spec = program.spec
-    for name, written in spec.settings.items():
-        if name not in FIELDS:
-            yield name, written
+    yield from spec.settings.items()
+    yield from ((f"assume.{name}", reason) for name, reason in spec.assumes)
     for plan in program.nets:
         if plan.kind == "encoder":
-            yield from _of_encoder(plan)
-    if spec.recipe is not None:
-        yield from _of_recipe(spec.recipe)
-    yield from ((f"assume.{name}", reason) for name, reason in spec.assumes)
+            path, arguments = plan.stages[0]
+            yield f"{plan.name}.architecture", path.rpartition(".")[2]
+            yield from _numbers(plan.name, arguments)
+    for name in spec.settings:
+        value = getattr(spec.recipe, name, None)
+        if isinstance(value, Word):
+            yield f"{name}.name", value.word
+            yield from _numbers(name, {n: getattr(value, n) for n in value.model_fields_set})
 
 
-def _of_encoder(plan: NetPlan) -> Iterator[tuple[str, object]]:
-    path, arguments = plan.stages[0]
-    yield f"{plan.name}.architecture", path.rpartition(".")[2]
-    for name, value in arguments.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            yield f"{plan.name}.{name}", value
-
-
-def _of_recipe(recipe: Recipe) -> Iterator[tuple[str, object]]:
-    for name, field in Recipe.model_fields.items():
-        value = getattr(recipe, name)
-        if field.is_required() or value != field.default:
-            yield from _flat(name, value)
-
-
-def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
-    """Return a field of a recipe as parameters: a word by its name and arguments, a schedule by
-    its largest number beside what is written."""
-    if isinstance(value, Word):
-        yield name, value.word
-        for argument, field in type(value).model_fields.items():
-            given = getattr(value, argument)
-            if field.is_required() or given != field.default:
-                yield from _flat(f"{name}.{argument}", given)
-    elif isinstance(value, tuple):
-        words = [item.word for item in value if isinstance(item, Word)]
-        if len(words) < len(value) or len(set(words)) < len(words):  # groups, selectors
-            yield name, ", ".join(map(_written, value))
-            return
-        for item in value:
-            yield from _flat(f"{name}.{item.word}", item)
-    elif isinstance(value, Schedule):
-        yield name, max(ends_of(value))
-        yield f"{name}.schedule", str(value)
-    else:
-        yield name, value
-
-
-def _written(value: object) -> str:
-    if not isinstance(value, Word):
-        return str(value)
-    given = ((n, getattr(value, n)) for n, f in type(value).model_fields.items())
-    shown = [f"{n} = {v}" for n, v in given if v != type(value).model_fields[n].default]
-    return f"{value.word}({', '.join(shown)})"
+def _numbers(prefix: str, given: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+    """Return the numbers among named values; of a schedule the largest that it takes."""
+    for name, value in given.items():
+        if isinstance(value, Schedule):
+            yield f"{prefix}.{name}", max(ends_of(value))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}.{name}", value
 
 
 def run_name(program: Program, options: RunOptions, spec: str, number: int) -> str:
@@ -131,6 +97,8 @@ def run_name(program: Program, options: RunOptions, spec: str, number: int) -> s
 
 def _override(text: str) -> str:
     name, equals, value = text.partition("=")
+    if "{" in name:  # of a phase
+        return _cut(text, _OVERRIDE)
     value = value.strip()
     call, bracket, _ = value.partition("(")
     if bracket and call.isidentifier():
@@ -207,13 +175,3 @@ def _longest(text: str, character: str) -> int:
 def _link(paper: str) -> str:
     name = paper.removeprefix("arXiv:")
     return paper if name == paper else f"[{paper}](https://arxiv.org/abs/{name})"
-
-
-def encoder_name(params: Mapping[str, Any]) -> str:
-    """Return the first encoder among the parameters of a run, in a word: `resnet18`, `vit`."""
-    for name, kind in params.items():
-        net, dot, last = name.rpartition(".")
-        if dot and last == "architecture":
-            depth = params.get(f"{net}.depth", "") if kind == "resnet" else ""
-            return f"{kind}{depth}"
-    return ""

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.track import recorder, run_folder, store
 from sslang.track.recorder import Recorder, sync
-from sslang.track.run_folder import RunFolder
+from sslang.track.run_folder import DataSet, Result, RunFolder
 from sslang.track.sender import unsent
 
 _ROOT = str(Path(recorder.__file__).parents[2])
@@ -113,6 +114,44 @@ def test_what_mlflow_has_after_a_run(
     assert list(elsewhere.iterdir()) == []
     assert (tmp_path / "mlruns").is_dir()
     assert unsent(folder) == (0, 0)
+
+
+def test_mlflow_shows_what_sets_a_run_apart(root: Path, tmp_path: Path) -> None:
+    folder = run_folder.create(root, "simclr", "specs/simclr.ssl")
+    inputs = (DataSet("embedded", "a" * 32, "embedded", "training", 3000, 10),)
+    folder.update(label="simclr temperature=0.1 #1", description="# SimCLR", inputs=inputs)
+    slider = folder.images / "map"
+    slider.mkdir(parents=True)
+    with _recorder(folder, _store(tmp_path)) as run:
+        for step in (0, 25):
+            Image.new("RGB", (4, 4)).save(slider / f"{step:08}.png")
+            run.artifact(slider / f"{step:08}.png")
+        result = Result("eval/knn_top1", 0.5, 0.01, 0.3, 0.2, 0.02, pixels=0.4)
+        folder.update(results=(result,), description="# SimCLR, done")
+    client, run_id = _client(folder)
+    found = client.get_run(run_id)
+    assert found.info.run_name == "simclr temperature=0.1 #1"
+    tags = found.data.tags
+    assert tags["mlflow.source.name"] == "specs/simclr.ssl"
+    assert tags["mlflow.note.content"] == "# SimCLR, done"
+    assert tags["eval/knn_top1"] == "0.500 ± 0.010"
+    assert tags["eval/knn_top1 initialised"] == "0.300"
+    assert tags["eval/knn_top1 gain"] == "+0.200 ± 0.020"
+    assert tags["eval/knn_top1 raw pixels"] == "0.400"
+    (given,) = found.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("embedded", "a" * 32)
+    assert [tag.value for tag in given.tags] == ["training"]
+    shown = {item.path.rpartition("/")[2].split("%")[2]
+             for item in client.list_artifacts(run_id, "images")}  # fmt: skip
+    assert shown == {"0", "25"}, "a slider over the steps"
+    client.set_tag(run_id, "mlflow.note.content", "what I saw")
+    folder.update(description="# SimCLR, once more", tags={"method": "SimCLR v2"})
+    (folder.artifacts / "more.txt").write_text("so that there is something to send")
+    assert sync(folder).reason == ""
+    tags = client.get_run(run_id).data.tags
+    assert tags["mlflow.note.content"] == "what I saw", "a person's words stay"
+    assert tags["method"] == "SimCLR v2"
+    assert len(client.get_run(run_id).inputs.dataset_inputs) == 1
 
 
 def test_off(root: Path) -> None:

@@ -54,8 +54,7 @@ class Builder:
         parts = [_Part(*of) for of in given]
         reached = [(part.resolved, part.touched) for part in parts]
         written = cache(partial(resolved_text, resolved, reached))
-        settings = settings_text(resolved, parts[0].touched)
-        first, *rest = (_program(part, resolved, written, settings) for part in parts)
+        first, *rest = (_program(part, resolved, written) for part in parts)
         found = [d for p in (first, *rest) for d in p.diagnostics]
         diagnostics = (*dict.fromkeys(found), *made.diagnostics)
         used = frozenset().union(*(p.used for p in (first, *rest)))
@@ -107,9 +106,7 @@ class _Part:
         return tuple({key: e for c in self.contexts for key, e in c.touched.items()}.values())
 
 
-def _program(
-    part: _Part, resolved: Resolved, written: Callable[[], str], settings: dict[str, str]
-) -> Program:
+def _program(part: _Part, resolved: Resolved, written: Callable[[], str]) -> Program:
     method = resolved.module.method
     spec = Spec(
         method=method.name if method is not None else "",
@@ -118,7 +115,7 @@ def _program(
         overrides=resolved.overrides,
         written=written,
         recipe=part.recipe,
-        settings=settings,
+        settings=settings_text(part.resolved, part.touched),
         assumes=tuple((a.name, a.reason) for a in resolved.assumes),
     )
     graphs = part.graphs
