@@ -25,8 +25,8 @@ _OPTIONS = ("precision", "compile", "micro_batch", "shard")  # those that bear o
 def parameters(program: Program, options: RunOptions) -> dict[str, object]:
     """Return what a run is a function of, by dotted names, numbers where they can be.
 
-    What a later phase has otherwise stands under the name of that phase. Of options and of
-    the numbers of an optimizer, there is what was asked for: defaults would crowd a comparison.
+    What a later phase has otherwise stands under the name of that phase. Of options, and of the
+    numbers of an optimizer, there is what was asked for: defaults would crowd a comparison.
     """
     found = _shared({phase.phase: dict(_of_phase(phase)) for phase in program.phases})
     found["seed"] = options.seed

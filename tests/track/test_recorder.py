@@ -141,7 +141,7 @@ def test_mlflow_shows_what_sets_a_run_apart(root: Path, tmp_path: Path) -> None:
     (given,) = found.inputs.dataset_inputs
     assert (given.dataset.name, given.dataset.digest) == ("embedded", "a" * 32)
     assert [tag.value for tag in given.tags] == ["training"]
-    shown = {item.path.rpartition("/")[2].split("%")[2]
+    shown = {item.path.rpartition("/")[2].split("+")[2]
              for item in client.list_artifacts(run_id, "images")}  # fmt: skip
     assert shown == {"0", "25"}, "a slider over the steps"
     client.set_tag(run_id, "mlflow.note.content", "what I saw")
