@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -265,6 +265,12 @@ class Method(nn.Module):
         tensor = getattr(self, _buffer(name))
         assert isinstance(tensor, Tensor)
         return tensor[:0] if self._is_filling(name) else tensor
+
+    def buffers_of(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """The tensors of the `state_dict` that make up some states."""
+        own = self.state_dict()
+        keys = (_buffer(name, what) for name in names for what in ("state", "filled"))
+        return {key: own[key] for key in keys if key in own}
 
     def rows(self, name: str) -> int:
         """The rows of a state as it is read, of all processes."""

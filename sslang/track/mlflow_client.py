@@ -17,19 +17,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sslang.track.files import locked
 from sslang.track.metrics import Row
-from sslang.track.run_folder import RunFolder, Tracking
+from sslang.track.run_folder import EXAMPLE, RunFolder, Tracking
 from sslang.track.store import clean_name, clean_text, flat_tags, sqlite_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.models import ModelSignature
 
 _METRICS_A_CALL = 1000
+# What a logged model needs beside this package.
+_COMPUTING = ("torch", "torchvision", "kornia", "timm", "numpy", "pillow", "lark", "pydantic",
+              "safetensors", "filelock", "psutil", "rich")  # fmt: skip
 _PARAMS_A_CALL = 100
 
 _SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
@@ -89,6 +96,28 @@ class RemoteRun:
         with _reaching(), Image.open(path) as image:
             self.client.log_image(self.run_id, image, key=key, step=step)
 
+    def send_model(self, name: str, folder: Path) -> str:
+        """Log the embedder in `folder` as a model of the run called `name`; return its id.
+
+        It is a pyfunc that takes images, uint8 [N, H, W, 3] of any size, and gives their features.
+        This package is in it, so that it loads where sslang is not installed.
+        """
+        import mlflow
+        from mlflow import pyfunc
+        from mlflow.models import Model
+
+        with _reaching():
+            mlflow.set_tracking_uri(self.client.tracking_uri)
+            mlflow.set_experiment(experiment_id=self.experiment_id)
+            example = np.load(folder / EXAMPLE)
+            info = Model.log(
+                None, pyfunc, name=name, run_id=self.run_id, loader_module="sslang.embedder",
+                data_path=str(folder), code_paths=[str(Path(__file__).parents[1])],
+                signature=_signature(example["features"].shape[1]),
+                input_example=example["images"], pip_requirements=_requirements(),
+            )  # fmt: skip
+        return str(info.model_id)
+
     def complete(self, folder: RunFolder, sent_tags: Mapping[str, str]) -> dict[str, str]:
         """Send the params, tags and data sets of `run.json` that the store lacks.
 
@@ -126,6 +155,20 @@ class RemoteRun:
             else:
                 end_time = None if end is None else int(end * 1000)
                 self.client.set_terminated(self.run_id, status=status, end_time=end_time)
+
+
+def _signature(width: int) -> ModelSignature:
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), "images")
+    features = TensorSpec(np.dtype(np.float32), (-1, width), "features")
+    return ModelSignature(Schema([images]), Schema([features]))
+
+
+def _requirements() -> list[str]:
+    """The installed versions of what computes features."""
+    return [f"{name}=={metadata.version(name)}" for name in _COMPUTING]
 
 
 def load() -> None:

@@ -28,6 +28,8 @@ from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.track import metrics
 from sslang.track.files import locked, try_lock, write_atomic
 
+EXAMPLE = "example.npz"  # beside an embedder: some images, and their features
+
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
@@ -130,6 +132,11 @@ class RunFolder:
     def title(self) -> str:
         """`<name>/<time>`: how people and MLflow call the run."""
         return f"{self.path.parent.name}/{self.path.name}"
+
+    @property
+    def embedders(self) -> Path:
+        """What gives the features, of each phase that has ended: see `sslang.embedder`."""
+        return self.path / "embedders"
 
     @property
     def images(self) -> Path:

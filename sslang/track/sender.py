@@ -28,7 +28,7 @@ from typing import Any
 from sslang.track.files import try_lock
 from sslang.track.metrics import Row, read_rows
 from sslang.track.mlflow_client import RemoteRun, UnreachableError, connect, give_up_sooner, load
-from sslang.track.run_folder import RunFolder, Status, Tracking
+from sslang.track.run_folder import EXAMPLE, RunFolder, Status, Tracking
 
 INTERVAL_SECONDS = 3.0
 ALL_SENT, SOME_LEFT, BUSY = 0, 3, 4
@@ -121,6 +121,8 @@ class Sender:
             remote = self._connected()
             for path in outgoing(self.folder):
                 self._send_artifact(remote, path)
+            if status == "FINISHED":
+                self._send_model(remote)
             sent_tags = remote.complete(self.folder, _tracking(self.folder).sent_tags)
             self._remember(sent_tags=sent_tags)
             remote.set_status(status, self.last_time)
@@ -179,6 +181,20 @@ class Sender:
             remote.send_artifact(path, "" if place == "." else place)
         self._remember(sent_artifacts={**sent, name: digest})
         self.channel.say("alive", name)
+
+    def _send_model(self, remote: RemoteRun) -> None:
+        """Log what gives the features at the end of the last phase as the run's model."""
+        made = [e.parent for e in self.folder.embedders.glob(f"*/{EXAMPLE}")]
+        if not made:
+            return
+        last = max(made, key=lambda folder: (folder / EXAMPLE).stat().st_mtime)
+        name, digest = last.relative_to(self.folder.path).as_posix(), _digest(last / EXAMPLE)
+        sent = _tracking(self.folder).sent_artifacts
+        if sent.get(name) != digest:
+            self.channel.say("alive", "a model is due")
+            remote.send_model("encoder", last)
+            self._remember(sent_artifacts={**sent, name: digest})
+            self.channel.say("alive", name)
 
     def _remember(self, **changes: Any) -> None:
         self.folder.update(tracking=replace(_tracking(self.folder), **changes))

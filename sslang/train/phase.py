@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from sslang.data.batches import Batches, Share
+from sslang.embedder import write_embedder
 from sslang.processes.shards import pieces_alone
 from sslang.track.recorder import Recorder
 from sslang.track.run_folder import RunFolder
@@ -292,6 +293,8 @@ class Phase:
             self.folder.update(results=tuple(found.values()))
         artifacts.write_curve(self.folder, self.recorder, self.program.spec.method)
         encoder = artifacts.write_encoder(self.folder, self.recorder, self.learner, nets, self.name)
+        place = self.folder.embedders / self.program.phase
+        write_embedder(place, self.learner.method, nets, self.data.train.read(0)[None])
         if self.one_of_several:
             folder = self.folder.phases / self.program.phase
             kept = {"nets": {**self.carried, **nets}}
