@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import torch
@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sslang.api import load
+from sslang.data.batches import all_images
+from sslang.data.source import Split
 from sslang.diagnostics import Diagnostic, DiagnosticError
 from sslang.emit.method import Method
 from sslang.ir.graph import APPLY, WEIGHT
 from sslang.track.files import write_atomic
-from sslang.track.run_folder import EXAMPLE
+from sslang.track.run_folder import EXAMPLE, open_run
 
 if TYPE_CHECKING:
     from sslang.ir.program import Program
@@ -83,8 +85,8 @@ def write_embedder(
 ) -> bool:
     """Write what gives the features of `method`; False where the spec has none.
 
-    `nets` are the whole tensors of its nets, `images` some for an example, [N, H, W, 3]. Also False where processes share a state that
-    `features` reads, for no one of them has it. Raises OSError.
+    `nets` are the whole tensors of its nets, `images` some for an example, [N, H, W, 3]. Also False
+    where processes share a state that `features` reads, for no one of them has it. Raises OSError.
     """
     from safetensors.torch import save
 
@@ -118,7 +120,92 @@ def _prefixes(program: Program) -> tuple[str, ...]:
     return tuple(f"{name}." for name in sorted(used))
 
 
-def read_embedder(folder: Path, device: str = "cpu") -> Embedder:
+def embedder_of(run: Path) -> Path:
+    """Return the folder of the embedder of a run, or that folder itself.
+
+    Raises DiagnosticError E715 for what is no run, E607 for a run that has none yet.
+    """
+    if (run / FACTS).is_file():
+        return run
+    folder = open_run(run)
+    made = [path.parent for path in folder.embedders.glob(f"*/{FACTS}")]
+    if not made:
+        message = f"{run} has no features to give: it has not finished a phase that has `features`"
+        raise DiagnosticError(Diagnostic("E607", message))
+    return max(made, key=lambda path: (path / FACTS).stat().st_mtime)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Features [N, width] of the images of a data set, with what is known of each."""
+
+    name: str
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    paths: NDArray[np.str_]
+    classes: tuple[str, ...]
+    skipped: int
+
+    def write(self, path: Path) -> None:
+        """Write them as .npz, .npy or .parquet. Raises OSError."""
+        beside = path.with_name(f".{path.name}.tmp")
+        try:
+            with beside.open("wb") as file:
+                self._write(file, path.suffix)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def _write(self, file: BinaryIO, kind: str) -> None:
+        if kind == ".npy":
+            np.save(file, self.features)
+        elif kind == ".npz":
+            np.savez(file, features=self.features, labels=self.labels, paths=self.paths,
+                     classes=np.array(self.classes, dtype=np.str_))  # fmt: skip
+        else:
+            import pyarrow
+            from pyarrow import parquet
+
+            columns = {"path": self.paths.tolist(), "label": self.labels,
+                       "features": list(self.features)}  # fmt: skip
+            parquet.write_table(pyarrow.table(columns), file)
+
+
+def features_of(
+    folder: Path, overrides: Sequence[str], split: Split, device: str, workers: int
+) -> Embedded:
+    """Return the features of a split of the data of a run, or of other data by `overrides`.
+
+    Images that cannot be read are left out. Raises DiagnosticError.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from sslang.train.data import open_data
+
+    embedder = read_embedder(folder, device, overrides)
+    data = open_data(embedder.method.program)
+    source = data.test if split == "test" else data.train
+    batches = all_images(source, embedder.batch, device, workers)
+    shown = Console(stderr=True)
+    steps = track(batches, "features", total=-(-len(source) // embedder.batch), console=shown,
+                  disable=not shown.is_terminal)  # fmt: skip
+    parts = [embedder.method.features(b.pixels, b.sizes).float().cpu().numpy() for b in steps]
+    listed = source.listing()
+    paths = listed.paths if listed is not None else [str(number) for number in range(len(source))]
+    bad = {str(skipped.path) for skipped in source.skipped}
+    kept = np.array(
+        [not any(b.endswith(f"/{p}") or b == p for b in bad) for p in paths], dtype=bool
+    )
+    labels = np.array([source.label(number) for number in range(len(source))], dtype=np.int64)
+    features = np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
+    return Embedded(
+        source.name, features[kept], labels[kept], np.array(paths, dtype=np.str_)[kept],
+        source.classes or (), len(bad),
+    )  # fmt: skip
+
+
+def read_embedder(folder: Path, device: str = "cpu", overrides: Sequence[str] = ()) -> Embedder:
     """Return the embedder that `write_embedder` has left. Raises DiagnosticError E607."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -130,7 +217,7 @@ def read_embedder(folder: Path, device: str = "cpu") -> Embedder:
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         message = f"{folder} holds no embedder: {str(error).partition(chr(10))[0]}"
         raise DiagnosticError(Diagnostic("E607", message)) from None
-    program = next(p for p in load(folder / SPEC).phases if p.phase == phase)
+    program = next(p for p in load(folder / SPEC, None, overrides).phases if p.phase == phase)
     method = Method(program, 0, dims=dims, device=device)
     method.load_state_dict(tensors, strict=False)
     method.eval()

@@ -157,12 +157,21 @@ class RemoteRun:
                 self.client.set_terminated(self.run_id, status=status, end_time=end_time)
 
 
+def register_model(uri: str, model_id: str, name: str) -> str:
+    """Make a logged model the next version of those called `name`; return the version."""
+    import mlflow
+
+    with _reaching():
+        mlflow.set_tracking_uri(uri)
+        return str(mlflow.register_model(f"models:/{model_id}", name).version)
+
+
 def _signature(width: int) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), "images")
-    features = TensorSpec(np.dtype(np.float32), (-1, width), "features")
+    images = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
+    features = TensorSpec(np.dtype(np.float32), (-1, width))
     return ModelSignature(Schema([images]), Schema([features]))
 
 

@@ -47,6 +47,7 @@ class Tracking:
     sent_status: str = ""
     sent_artifacts: Mapping[str, str] = field(default_factory=dict)
     sent_tags: Mapping[str, str] = field(default_factory=dict)
+    model_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -192,8 +192,8 @@ class Sender:
         sent = _tracking(self.folder).sent_artifacts
         if sent.get(name) != digest:
             self.channel.say("alive", "a model is due")
-            remote.send_model("encoder", last)
-            self._remember(sent_artifacts={**sent, name: digest})
+            model_id = remote.send_model("encoder", last)
+            self._remember(sent_artifacts={**sent, name: digest}, model_id=model_id)
             self.channel.say("alive", name)
 
     def _remember(self, **changes: Any) -> None:
