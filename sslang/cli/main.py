@@ -17,6 +17,7 @@ _COMMANDS = {
     "show": "Show a spec as tree, resolved text, IR or code.",
     "doc": "Explain a name of the language or of the standard library.",
     "runs": "List and compare runs.",
+    "diff": "Tell what differs between two specs or runs.",
     "embed": "Write the features of images.",
     "register": "Register a run's model in MLflow.",
     "track": "Send what a tracking server lacks.",

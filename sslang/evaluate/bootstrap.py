@@ -10,6 +10,18 @@ from torch import Tensor
 from sslang.emit import draws
 
 
+def mcnemar(after: Tensor, before: Tensor) -> float:
+    """How likely a difference as large is by chance, between classifiers that are equally good.
+
+    Both are hits, bool [M]. Of the images that one alone gets right each does half then; the test
+    is two-sided and exact. Source: McNemar, Psychometrika, 1947.
+    """
+    from scipy.stats import binomtest
+
+    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+
+
 @dataclass(frozen=True)
 class Difference:
     """The mean difference of accuracy and its standard error over test images."""

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from sslang.emit import draws
-from sslang.evaluate.bootstrap import paired_difference
+from sslang.evaluate.bootstrap import mcnemar, paired_difference
 
 
 def _hits(site: str, shape: tuple[int, int], share: float) -> Tensor:
@@ -39,3 +41,12 @@ def test_pairing_removes_what_both_have() -> None:
     after = _hits("after", (1, 500), 0.5)
     assert paired_difference(after, after).mean == 0
     assert paired_difference(after, after).standard_error == 0
+
+
+def test_mcnemar_is_the_exact_test_of_what_one_alone_gets_right() -> None:
+    before = torch.tensor([False] * 10 + [True] * 2 + [True] * 30 + [False] * 8)
+    after = torch.tensor([True] * 10 + [False] * 2 + [True] * 30 + [False] * 8)
+    wanted = 2 * sum(math.comb(12, k) for k in range(3)) / 2**12
+    assert mcnemar(after, before) == pytest.approx(wanted)
+    assert mcnemar(before, after) == pytest.approx(wanted)
+    assert mcnemar(before, before) == 1.0
