@@ -37,7 +37,7 @@ def command(
     if not output.absolute().parent.is_dir():
         raise click.UsageError(f"--output: there is no folder `{output.parent}`")
     share_cores()
-    from sslang.embedder import embedder_of, features_of
+    from sslang.train.embedder import embedder_of, features_of
     from sslang.train.options import RunOptions
 
     place = embedder_of(run)

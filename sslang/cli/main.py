@@ -16,6 +16,7 @@ _COMMANDS = {
     "fmt": "Bring specs into the one spelling.",
     "show": "Show a spec as tree, resolved text, IR or code.",
     "doc": "Explain a name of the language or of the standard library.",
+    "sweep": "Train a spec under a grid of settings and seeds.",
     "runs": "List and compare runs.",
     "diff": "Tell what differs between two specs or runs.",
     "embed": "Write the features of images.",

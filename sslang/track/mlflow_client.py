@@ -100,7 +100,9 @@ class RemoteRun:
         """Log the embedder in `folder` as a model of the run called `name`; return its id.
 
         It is a pyfunc that takes images, uint8 [N, H, W, 3] of any size, and gives their features.
-        This package is in it, so that it loads where sslang is not installed.
+        This package is in it, so that it loads where sslang is not installed. So are some images
+        with their features, in `example.npz`: as MLflow's own example they would be computed again
+        now, which takes as long as importing torch.
         """
         import mlflow
         from mlflow import pyfunc
@@ -111,10 +113,10 @@ class RemoteRun:
             mlflow.set_experiment(experiment_id=self.experiment_id)
             example = np.load(folder / EXAMPLE)
             info = Model.log(
-                None, pyfunc, name=name, run_id=self.run_id, loader_module="sslang.embedder",
+                None, pyfunc, name=name, run_id=self.run_id, loader_module="sslang.train.embedder",
                 data_path=str(folder), code_paths=[str(Path(__file__).parents[1])],
                 signature=_signature(example["features"].shape[1]),
-                input_example=example["images"], pip_requirements=_requirements(),
+                pip_requirements=_requirements(),
             )  # fmt: skip
         return str(info.model_id)
 
@@ -155,6 +157,33 @@ class RemoteRun:
             else:
                 end_time = None if end is None else int(end * 1000)
                 self.client.set_terminated(self.run_id, status=status, end_time=end_time)
+
+
+def write_parent(
+    place: Tracking, run_id: str, name: str, *, tags: Mapping[str, str],
+    metrics: Mapping[str, float], files: Sequence[Path], children: Sequence[str],
+) -> str:  # fmt: skip
+    """Make a run the parent of others, a new one where `run_id` is not there; return its id."""
+    from mlflow import MlflowClient
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    with _reaching():
+        client = MlflowClient(tracking_uri=place.uri, registry_uri=place.uri)
+        run = _find_run(client, run_id)
+        if run is None:
+            run = client.create_run(place.experiment_id, run_name=name)
+        own = str(run.info.run_id)
+        client.update_run(own, name=name)
+        for key, value in flat_tags(tags).items():
+            client.set_tag(own, key, value)
+        for key, figure in metrics.items():
+            client.log_metric(own, clean_name(key), figure)
+        for file in files:
+            client.log_artifact(own, str(file))
+        for child in children:
+            client.set_tag(child, MLFLOW_PARENT_RUN_ID, own)
+        client.set_terminated(own)
+    return own
 
 
 def register_model(uri: str, model_id: str, name: str) -> str:

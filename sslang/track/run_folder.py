@@ -136,7 +136,7 @@ class RunFolder:
 
     @property
     def embedders(self) -> Path:
-        """What gives the features, of each phase that has ended: see `sslang.embedder`."""
+        """What gives the features, of each phase that has ended: see `sslang.train.embedder`."""
         return self.path / "embedders"
 
     @property

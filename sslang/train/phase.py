@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from sslang.data.batches import Batches, Share
-from sslang.embedder import write_embedder
 from sslang.processes.shards import pieces_alone
 from sslang.track.recorder import Recorder
 from sslang.track.run_folder import RunFolder
@@ -20,6 +19,7 @@ from sslang.train.building import build_whole
 from sslang.train.data import Data, write_listings
 from sslang.train.described import data_sets
 from sslang.train.display import Quiet
+from sslang.train.embedder import write_embedder
 from sslang.train.evaluation import (
     Evaluation,
     Evaluator,

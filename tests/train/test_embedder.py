@@ -17,8 +17,8 @@ from PIL import Image
 import sslang
 from sslang.cli.main import main
 from sslang.diagnostics import DiagnosticError
-from sslang.embedder import TENSORS, read_embedder, write_embedder
 from sslang.track import run_folder
+from sslang.train.embedder import TENSORS, read_embedder, write_embedder
 from sslang.train.learner import Learner
 from tests.conftest import ROOT, TINY
 
