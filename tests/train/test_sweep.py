@@ -51,7 +51,7 @@ def test_axes(text: str, expected: tuple[str, tuple[str, ...]]) -> None:
 
 @pytest.mark.parametrize("text", ["temperature", "=1", "a=", "a=1,,2", "a=1,1"])
 def test_what_is_no_axis(text: str) -> None:
-    with pytest.raises(ValueError, match="no axis|twice"):
+    with pytest.raises(ValueError, match=r"no axis|twice"):
         axis(text)
 
 
