@@ -268,7 +268,7 @@ class Method(nn.Module):
 
     def buffers_of(self, names: Iterable[str]) -> dict[str, Tensor]:
         """The tensors of the `state_dict` that make up some states."""
-        own = self.state_dict()
+        own = dict(self.named_buffers(recurse=False))
         keys = (_buffer(name, what) for name in names for what in ("state", "filled"))
         return {key: own[key] for key in keys if key in own}
 

@@ -236,8 +236,11 @@ class Phase:
             return
         prefix = f"{self.name}_" if self.name else ""
         step = self.offset + self.learner.step
-        for path in write_gallery(self.folder, self.evaluator, features, step, prefix):
-            self.recorder.artifact(path)
+        try:
+            for path in write_gallery(self.folder, self.evaluator, features, step, prefix):
+                self.recorder.artifact(path)
+        except OSError as error:  # a step is worth more than a picture
+            self.shown.say(f"the pictures of step {step} cannot be written: {error.strerror}")
 
     def _batches(self, first_step: int) -> Batches:
         """The rows of this process."""
@@ -294,7 +297,10 @@ class Phase:
         artifacts.write_curve(self.folder, self.recorder, self.program.spec.method)
         encoder = artifacts.write_encoder(self.folder, self.recorder, self.learner, nets, self.name)
         place = self.folder.embedders / self.program.phase
-        write_embedder(place, self.learner.method, nets, self.data.train.read(0)[None])
+        try:
+            write_embedder(place, self.learner.method, nets, self.data.train.read(0)[None])
+        except OSError as error:  # the checkpoint still holds the nets
+            self.shown.say(f"{place} cannot be written: {error.strerror}")
         if self.one_of_several:
             folder = self.folder.phases / self.program.phase
             kept = {"nets": {**self.carried, **nets}}
