@@ -38,6 +38,7 @@ from sslang.train.skips import Skips
 from sslang.train.stopping import Stopping
 from sslang.train.together import at_all, at_first
 from sslang.train.view_values import expect_declared_values
+from sslang.train.views import write_views
 from sslang.train.writer import CheckpointWriter
 
 
@@ -237,10 +238,21 @@ class Phase:
         prefix = f"{self.name}_" if self.name else ""
         step = self.offset + self.learner.step
         try:
-            for path in write_gallery(self.folder, self.evaluator, features, step, prefix):
+            paths = write_gallery(self.folder, self.evaluator, features, step, prefix)
+            paths += self._views(step, prefix)
+            for path in paths:
                 self.recorder.artifact(path)
         except OSError as error:  # a step is worth more than a picture
             self.shown.say(f"the pictures of step {step} cannot be written: {error.strerror}")
+
+    def _views(self, step: int, prefix: str) -> list[Path]:
+        """The next images under every view; none after the last step."""
+        if self.learner.step >= self.learner.total_steps:
+            return []
+        path = self.folder.images / f"{prefix}views" / f"{step:08}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_views(path, self.learner, self.data.train, workers=0, step=self.learner.step)
+        return [path]
 
     def _batches(self, first_step: int) -> Batches:
         """The rows of this process."""

@@ -25,9 +25,9 @@ _LARGEST_ORIGINAL = 1024
 
 
 def write_views(
-    path: Path, learner: Learner, source: Source, *, workers: int, rows: int = ROWS
+    path: Path, learner: Learner, source: Source, *, workers: int, rows: int = ROWS, step: int = 0
 ) -> None:
-    """Draw the first images of the first batch, a row each, and every declared view, as a PNG.
+    """Draw the first images of the batch of a step, a row each, and every declared view, as a PNG.
 
     Views have the size that they have. They are drawn for the whole batch, of all processes, and
     made of the first `rows` of it. Raises OSError.
@@ -36,12 +36,12 @@ def write_views(
     recipe, method = learner.recipe, learner.method
     with Batches(
         source, recipe.batch, last_batch=recipe.last_batch, seed=method.seed,
-        phase=learner.program.phase, device=learner.device, workers=workers,
+        phase=learner.program.phase, device=learner.device, workers=workers, first_step=step,
         share=None if declared.mixes else lambda whole: (0, min(rows, whole)),
     ) as batches:  # fmt: skip
         batch = next(batches)
     rows = min(rows, len(batch.pixels))
-    drawing = method.drawing(0, batch.rows)
+    drawing = method.drawing(step, batch.rows)
     made = declared.make(batch.pixels, batch.sizes, drawing, rows)
     columns = [_originals(batch.pixels[:rows], batch.sizes[:rows])]
     columns += [column_of(name, view, declared.type_of(name)) for name, view in made.items()]

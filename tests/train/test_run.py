@@ -81,6 +81,8 @@ def test_a_run_leaves_its_record(trained_spec: Path, tmp_path: Path) -> None:
     wanted = {"spec.ssl", "resolved.ssl", "ir.txt", "generated.py", "graph.svg", "views.png",
               "loss.png", "evaluation.json"}  # fmt: skip
     assert wanted <= names
+    assert {"map", "neighbours", "views"} <= {path.name for path in folder.images.iterdir()}
+    assert all((e / "example.npz").is_file() for e in folder.embedders.iterdir())
     encoders = sorted(name for name in names if name.startswith("encoder"))
     expected = {"cmc": ["encoder_f_ab", "encoder_f_l"],
                 "simclrv2": ["encoder", "encoder_distill", "encoder_finetune"]}  # fmt: skip
