@@ -30,7 +30,11 @@ def loss_curve(
 
     present = [name for name in metrics if any(name in row.metrics for row in rows)]
     count = max(1, len(present))
-    figure = Figure(figsize=(8, 0.6 + 3.0 * count), layout="constrained")
+    height = 0.6 + 3.0 * count
+    figure = Figure(figsize=(8, height))
+    figure.subplots_adjust(
+        left=0.11, right=0.98, bottom=0.5 / height, top=1 - 0.45 / height, hspace=0.08
+    )
     FigureCanvasAgg(figure)
     figure.suptitle(title)
     panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]

@@ -84,7 +84,8 @@ def write_map(path: Path, features: Features, classes: tuple[str, ...] | None, t
     rows = torch.linspace(0, len(features.test) - 1, min(POINTS, len(features.test))).long()
     at, shares = plane(features.test[rows.to(features.test.device)])
     labels = features.test_labels.cpu()[rows]
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = Figure(figsize=(8, 6))
+    figure.subplots_adjust(left=0.09, right=0.76, bottom=0.09, top=0.94)
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     present = sorted(set(labels.tolist()))

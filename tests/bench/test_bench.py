@@ -49,6 +49,7 @@ def test_measure_reports_every_contestant() -> None:
     assert 0 < report.views_share < 1
 
 
+@pytest.mark.slow
 def test_the_table_of_results(tmp_path: Path) -> None:
     folders = []
     for seed in (0, 1):

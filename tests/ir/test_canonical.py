@@ -118,7 +118,7 @@ def test_two_nets_that_are_alike_are_not_one() -> None:
     assert not same(forms(text + lines.format("f")), forms(text + other + lines.format("h")))
 
 
-@pytest.mark.parametrize("name", ["simclr", "cmc", "dino", "simclrv2", "swav"])
+@pytest.mark.parametrize("name", ["cmc", "simclrv2", "swav"])
 def test_a_resolved_spec_is_the_same_as_its_spec(name: str) -> None:
     program = sslang.load(ROOT / f"specs/{name}.ssl")
     assert same([canonical(p) for p in program.phases], forms(program.spec.text))

@@ -43,7 +43,7 @@ def written(folder: Path, made: Learner) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["simclr", "cmc", "byol"])
+@pytest.mark.parametrize("name", ["cmc", "byol"])
 def test_the_features_are_those_of_the_evaluation(name: str, tmp_path: Path) -> None:
     made = learner(name)
     embedder = read_embedder(written(tmp_path / "made", made))

@@ -249,11 +249,8 @@ def _compiled(compiled: str, processes: Processes, folder: Path) -> None:
         _write(learner, folder / f"{case}.pt")
 
 
-@pytest.mark.parametrize(
-    "compiled",
-    ["aot_eager", *(pytest.param(name, marks=pytest.mark.slow) for name in COMPILED if
-                    name != "aot_eager")],
-)  # fmt: skip
+@pytest.mark.slow  # of nets that are whole: test_split
+@pytest.mark.parametrize("compiled", COMPILED)
 def test_nets_that_are_shared_and_compiled(compiled: str, tmp_path: Path) -> None:
     in_processes(2, partial(_compiled, compiled), tmp_path)
     for case in COMPILED[compiled]:

@@ -217,7 +217,7 @@ def _learnt(names: tuple[str, ...], processes: Processes, folder: Path) -> None:
             torch.save(found, folder / f"{name}-{kind}-{processes.rank}.pt")
 
 
-@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
 @by_works
 def test_shared_states_change_nothing(count: int, names: tuple[str, ...], tmp_path: Path) -> None:
     in_processes(count, partial(_learnt, names), tmp_path)
@@ -356,6 +356,7 @@ def _counted(names: tuple[str, ...], processes: Processes, folder: Path) -> None
             file.write_text(json.dumps(counts.found), encoding="utf-8")
 
 
+@pytest.mark.slow  # of whole states: test_split
 @by_works
 def test_messages_are_those_that_the_graph_promises(names: tuple[str, ...], tmp_path: Path) -> None:
     """In float64: twice the bytes of sums and gathers of floats, which are not compared here."""
