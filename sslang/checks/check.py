@@ -21,6 +21,7 @@ from sslang.checks.grids import grids
 from sslang.checks.growth import growth
 from sslang.checks.halves import half_cosines
 from sslang.checks.idle import idle_drops
+from sslang.checks.indices import indices
 from sslang.checks.inert import never_in_force
 from sslang.checks.means import means
 from sslang.checks.memories import memories
@@ -51,7 +52,7 @@ MAX_STEPS = 60_000  # of all recipes, so that a check ends in two seconds
 _OF_THE_WHOLE = (untrained, frozen)
 _OF_A_PHASE = (
     cut_averages, idle_terms, embeddings, cross_entropies, contrasts, means, memories,
-    conditions, grids, momenta, unequal_rows, half_cosines, places,
+    conditions, grids, indices, momenta, unequal_rows, half_cosines, places,
     queues_of_queries, negatives, sizes, temperatures, rates, batch_facts, clocks, evaluated,
 )  # fmt: skip
 

@@ -67,7 +67,9 @@ FORMS = (
         "`one_of([gaussian_blur, motion_blur, median_blur(5)]) @ 0.5`.\n\n"
         "Each alternative is a chain of operations that keep the size and the channels; all are\n"
         "equally likely, and `@` gives the probability that one is applied at all. Each patch\n"
-        "draws after `patches`. Operations that mix images may be among them.\n\n"
+        "draws after `patches`. `@` within an alternative is no weight: it says how often the\n"
+        "operation is applied once the alternative is drawn. Operations that mix images may be\n"
+        "among them.\n\n"
         "A loss can read what an alternative drew, and whether it was applied:\n"
         "`view a = ... | one_of([rotation(30), equalize])` has `a.rotation.degrees` and\n"
         "`a.equalize.applied`.",

@@ -85,8 +85,16 @@ _NAME_HINTS = {
         ("cutout", "Cutout"),
         "a square is filled by `random_erasing(scale = 0.1..0.1, ratio = 1..1)`",
     ),
-    **dict.fromkeys(("RandomChoice", "OneOf"), "one of several chains is `one_of([a, b])`"),
-    **dict.fromkeys(("SomeOf", "RandomOrder"), "some of several chains are `some_of(2, [a, b])`"),
+    **dict.fromkeys(
+        ("identity", "Identity"),
+        "an alternative that changes nothing is an operation with `@ 0`: `horizontal_flip @ 0`",
+    ),
+    **dict.fromkeys(
+        ("RandomChoice", "OneOf", "random_choice"), "one of several chains is `one_of([a, b])`"
+    ),
+    **dict.fromkeys(
+        ("SomeOf", "RandomOrder", "random_order"), "some of several chains are `some_of(2, [a, b])`"
+    ),
     **dict.fromkeys(
         ("RandomApply", "random_apply"), "a probability follows its operation: `grayscale @ 0.2`"
     ),

@@ -96,11 +96,12 @@ def mosaic(x: ViewType, start: Interval = Interval(0.3, 0.7)) -> ViewType:
 def jigsaw(x: ViewType, grid: int = 4, per: Per = "image") -> ViewType:
     """Cut the image into grid x grid pieces and put them into a random order (Noroozi, 2016).
 
-    No image stays as it is. A loss reads `x.permutation`, [batch, grid * grid].
+    `grid` divides the size of the images. No image stays as it is. A loss reads `x.permutation`,
+    [batch, grid * grid].
     """
     side = sized(x, "jigsaw").size
     assert side is not None
     if grid < 2 or side % grid:
-        raise Misfit(f"`grid` is {grid}; images of {side} cannot be cut into so many pieces a side",
+        raise Misfit(f"`grid` is {grid}; images of {side} cannot be cut into {grid} pieces a side",
                      "the grid is 2 or more and divides the size", "E309")  # fmt: skip
     return x
