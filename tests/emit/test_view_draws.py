@@ -325,3 +325,12 @@ def test_no_view_has_the_name_of_a_member_of_a_family() -> None:
     lines = "view a[2] = random_crop(16)\nview a_0 = random_crop(16)\nloss = mean(f(a[0]) + f(a_0))"
     with pytest.raises(DiagnosticError, match="E202"):
         load_source(_text(lines))
+
+
+@pytest.mark.parametrize("order", ["order = listed", "order = drawn", ""])
+@pytest.mark.parametrize("first", ["gaussian_noise(0.5)", f"normalize({FIFTH}, {FIFTH})"])
+def test_alternatives_that_follow_each_other_keep_the_range(first: str, order: str) -> None:
+    chain = f"some_of(2, [{first}, posterize(3)]{', ' if order else ''}{order})"
+    lines = f"view a = random_crop(32) | {chain}\nloss = mean(f(a))"
+    with pytest.raises(DiagnosticError, match="E301"):
+        load_source(_text(lines))

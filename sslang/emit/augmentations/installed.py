@@ -17,8 +17,6 @@ from sslang.ops import PRIMITIVES
 from sslang.ops.declare import Kornia
 from sslang.types import ViewType
 
-_TRIED = 64  # pixels a side of images that an op is tried on, at most
-
 # What kornia's checks of its arguments raise; its own errors are among these.
 _REFUSALS = (ValueError, TypeError, AssertionError, RuntimeError, NotImplementedError)
 
@@ -32,9 +30,14 @@ def expect_installed(*graphs: Graph) -> None:
 
 def _problems(graph: Graph) -> Iterator[Diagnostic]:
     types = {node.name: node.type for node in graph.nodes}
+    asked: set[object] = set()  # a choice has an op in several places
     for node in graph.nodes:
         if node.op in PRIMITIVES and is_augmentation(node.op):
             before = types[node.references[0]]
+            what = (node.op, before, *(s for s in node.settings if s[0] not in OF_DRAWS))
+            if what in asked:
+                continue
+            asked.add(what)
             if isinstance(before, ViewType) and (found := _reason(node, before)):
                 reason, hint = found
                 message = f"`{node.op}`: kornia {version('kornia')} {reason}"
@@ -64,10 +67,8 @@ def _reason(node: Node, before: ViewType) -> tuple[str, str] | None:
 
 
 def _try(form: Form, before: ViewType) -> None:
-    """Draw the numbers of two small images, and apply them."""
-    size = min(before.size or 1, _TRIED)
-    if size < (before.size or 1):
-        return  # settings may be about the size: a window, a box
+    """Draw the numbers of two images of the size that the op is given, and apply them."""
+    size = before.size or 1
     shape = (2, before.channels, size, size)
     source = Source(lambda site: np.zeros(2, dtype=np.uint64), "tried", 0, shape)
     numbers = form.numbers(source, np.arange(2))

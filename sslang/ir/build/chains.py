@@ -143,6 +143,8 @@ class _Making:
                     place = f"{site}/{'' if slot is None else slot}.{member}.{number}"
                     after = self.step(stage, after, place, (*choices, drawn))
                 unit, node = unit and after.type.unit, after.node
+                if choice.listed:  # one is applied after the other
+                    given = replace(at.type, unit=unit)
         return _At(node, replace(at.type, unit=unit))
 
 
