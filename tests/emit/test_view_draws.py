@@ -334,3 +334,21 @@ def test_alternatives_that_follow_each_other_keep_the_range(first: str, order: s
     lines = f"view a = random_crop(32) | {chain}\nloss = mean(f(a))"
     with pytest.raises(DiagnosticError, match="E301"):
         load_source(_text(lines))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "some_of(1, [gaussian_noise, invert], order = listed)",
+        "some_of(0..1, [gaussian_noise, invert], order = listed)",
+        "some_of(3, [gaussian_noise, clip_values, invert], order = listed)",
+    ],
+)
+def test_what_follows_nothing_or_what_always_comes_before_keeps_the_range(choice: str) -> None:
+    load_source(_text(f"view a = random_crop(32) | {choice}\nloss = mean(f(a))"))
+
+
+def test_a_member_that_may_be_left_out_is_no_remedy() -> None:
+    choice = "some_of(2, [gaussian_noise, clip_values, invert], order = listed)"
+    with pytest.raises(DiagnosticError, match="E301"):
+        load_source(_text(f"view a = random_crop(32) | {choice}\nloss = mean(f(a))"))

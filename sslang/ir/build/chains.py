@@ -142,8 +142,10 @@ class _Making:
                 for number, stage in enumerate(stages):
                     place = f"{site}/{'' if slot is None else slot}.{member}.{number}"
                     after = self.step(stage, after, place, (*choices, drawn))
-                unit, node = unit and after.type.unit, after.node
-                if choice.listed:  # one is applied after the other
+                sure = choice.listed and choice.low == count and choice.probability == 1
+                unit = after.type.unit if sure else unit and after.type.unit
+                node = after.node
+                if choice.listed and choice.high > 1:  # one is applied after the other
                     given = replace(at.type, unit=unit)
         return _At(node, replace(at.type, unit=unit))
 

@@ -53,8 +53,12 @@ def _choice(
         alternatives.append(chain.stages)
     count = len(alternatives)
     if low > high or (high > count and not replace) or high < 1:
-        ctx.fail("E309", f"of {count} alternatives {low}..{high} cannot be drawn", span,
-                 hint="with `replace = true` one is drawn again and again")  # fmt: skip
+        hint = "with `replace = true` one is drawn again and again"
+        if low > high:
+            hint = f"the lower end comes first: {high}..{low}"
+        elif high < 1:
+            hint = "draw at least one at the most, such as 0..1; `@` says how often any is"
+        ctx.fail("E309", f"of {count} alternatives {low}..{high} cannot be drawn", span, hint=hint)
     if count * high > MAX_PLACES:
         ctx.fail("E311", f"{count} alternatives in {high} places are too many", span)
     return Choice(tuple(alternatives), low, high, replace, listed, span)
@@ -70,6 +74,8 @@ FORMS = (
         "draws after `patches`. `@` within an alternative is no weight: it says how often the\n"
         "operation is applied once the alternative is drawn. Operations that mix images may be\n"
         "among them.\n\n"
+        "In evaluation the choice is left out, whatever stands in it: what every image needs\n"
+        "there, such as `normalize`, stands outside of it.\n\n"
         "A loss can read what an alternative drew, and whether it was applied:\n"
         "`view a = ... | one_of([rotation(30), equalize])` has `a.rotation.degrees` and\n"
         "`a.equalize.applied`.",
@@ -81,7 +87,8 @@ FORMS = (
         "`some_of(2, [rotation(30), equalize, posterize(4)])`; of a range such as `0..3` the\n"
         "number is drawn, too.\n\n"
         "They are applied in the order in which they are drawn, or with `order = listed` in\n"
-        "that of the list. With `replace = true` one may be drawn again, as in RandAugment.",
+        "that of the list. With `replace = true` one may be drawn again, as in RandAugment. In\n"
+        "evaluation it is left out, as `one_of` is.",
         _some_of, words={"order": _ORDERS},
     ),
 )  # fmt: skip
