@@ -59,9 +59,9 @@ def _bounds(graph: Graph) -> dict[str, int]:
             below = node.setting("n")
         elif node.op in _MOVING or node.op == "where":
             read = node.references[1:] if node.op == "where" else node.references
-            known = [found.get(name) for name in read]
-            exact = all(isinstance(i, str) for i in node.inputs)
-            below = max(known) if exact and known and None not in known else None  # type: ignore[type-var]
+            known = [found[name] for name in read if name in found]
+            exact = len(known) == len(read) and all(isinstance(i, str) for i in node.inputs)
+            below = max(known, default=None) if exact else None
         else:
             below = None
         if isinstance(below, int):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,7 @@ class Comparison:
     def sides(self) -> tuple[Side, Side]:
         return (self.one, self.other)
 
-    @property
+    @cached_property
     def forms(self) -> tuple[list[Canonical], list[Canonical]]:
         from sslang.ir.canonical import canonical
 

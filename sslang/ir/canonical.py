@@ -20,7 +20,7 @@ from sslang.records import record
 
 _COMMUTE = frozenset(("add", "multiply", "maximum", "minimum"))
 # Settings that name something of the program; `choice` names its sites.
-_NAMING = {"site": "site", "net": "net", "state": "state"}
+_NAMING = frozenset(("site", "net", "state"))
 
 
 @record(frozen=True)
@@ -128,7 +128,7 @@ class _Form:
                 continue
             shown = [placed[i] if isinstance(i, str) else repr(i) for i in operands]
             settings = sorted(
-                (key, self._number(_NAMING[key], value) if key in _NAMING
+                (key, self._number(key, value) if key in _NAMING
                  else self._value(key, value, self._number))
                 for key, value in node.settings
             )  # fmt: skip

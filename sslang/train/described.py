@@ -14,6 +14,7 @@ from sslang.ir.program import Program
 from sslang.model.recipe import Word
 from sslang.ops.schedules import Schedule, ends_of
 from sslang.track.run_folder import DataSet, Result, RunRecord
+from sslang.track.store import clean_text
 from sslang.train.data import Data
 from sslang.train.options import RunOptions
 
@@ -91,7 +92,7 @@ def run_name(program: Program, options: RunOptions, spec: str, number: int) -> s
     if options.precision != "float32":
         parts.append(options.precision)
     last = f"#{number}"
-    name = " ".join("".join(c if c.isprintable() else "?" for c in part) for part in parts)
+    name = clean_text(" ".join(parts))
     return f"{_cut(name, _NAME - len(last) - 1)} {last}"
 
 
@@ -162,8 +163,7 @@ def _code(text: str) -> str:
     """Return text as Markdown shows it as it stands, on one line."""
     mark = "`" * (1 + _longest(text, "`"))
     space = " " if text.startswith("`") or text.endswith("`") else ""
-    shown = "".join(c if c.isprintable() else "?" for c in text)
-    return f"{mark}{space}{shown}{space}{mark}"
+    return f"{mark}{space}{clean_text(text)}{space}{mark}"
 
 
 def _longest(text: str, character: str) -> int:
